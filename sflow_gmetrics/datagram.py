@@ -95,7 +95,8 @@ class Sample:
 
     `ds_class` and `ds_index` name the data source; rtmetric, rtflow and unknown samples have
     none. `fields` holds what the sample's own header says besides (sampling rate, ports), or
-    the metrics of an rtmetric. `malformed` is set where the sample breaks off.
+    the metrics of an rtmetric. `malformed` is set where the sample breaks off; where nothing
+    of it could be read, `raw` holds its bytes.
     """
 
     type: str
@@ -190,7 +191,8 @@ def decode_sample(cursor: Cursor) -> Sample:
     try:
         return decoder(tag, body)
     except DecodeError as error:
-        return Sample(kind, tag, malformed=f"{error.reason}: {error.detail}")
+        raw = cursor.data[cursor.offset - length : cursor.offset]
+        return Sample(kind, tag, raw=raw, malformed=f"{error.reason}: {error.detail}")
 
 
 def _decode_records(
@@ -347,7 +349,7 @@ def encode_sample(sample: Sample) -> bytes:
 
 def _encode_body(sample: Sample) -> bytes:
     if sample.tag in (RTMETRIC, RTFLOW):
-        return _encode_typed(sample)
+        return sample.raw if sample.malformed else _encode_typed(sample)
     if sample.tag not in SAMPLE_TYPES or sample.sequence is None or sample.ds_class is None or sample.ds_index is None:
         return sample.raw
     expanded = sample.tag in (FLOW_EXPANDED, COUNTERS_EXPANDED, DISCARD)

@@ -7,10 +7,28 @@ from types import MappingProxyType
 
 from ..errors import DeclarationError
 from ..schema import Structure, tag_text
-from . import application, device, flow, gpu, host, interface, jvm, memcached, netstat, virtual
+from . import (
+    application,
+    device,
+    flow,
+    gpu,
+    host,
+    interface,
+    jvm,
+    link,
+    memcached,
+    netstat,
+    network,
+    storage,
+    vdi,
+    virtual,
+)
+
+ROOMS = (interface, link, host, storage, network, netstat, virtual, jvm, memcached, application, vdi, device, gpu)
 
 
-def _registry(structures: Iterable[Structure]) -> Mapping[int, Structure]:
+def registry(structures: Iterable[Structure]) -> Mapping[int, Structure]:
+    """The structures by tag. Raises DeclarationError where two claim the same."""
     by_tag: dict[int, Structure] = {}
     for structure in structures:
         if structure.tag in by_tag:
@@ -20,12 +38,8 @@ def _registry(structures: Iterable[Structure]) -> Mapping[int, Structure]:
     return MappingProxyType(by_tag)
 
 
-COUNTER_RECORDS = _registry(
-    structure
-    for room in (interface, host, netstat, virtual, jvm, memcached, application, device, gpu)
-    for structure in room.STRUCTURES
-)
+COUNTER_RECORDS = registry(structure for room in ROOMS for structure in room.STRUCTURES)
 """Counter records by tag: what samples 0:2 and 0:4 carry."""
 
-FLOW_RECORDS = _registry(flow.STRUCTURES)
+FLOW_RECORDS = registry(flow.STRUCTURES)
 """Flow records by tag: what samples 0:1, 0:3 and 0:5 carry."""

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from ..schema import Structure, enum, ident
 from ..xdr import ADDRESS, IP4, IP6, MAC, REST, U32, U64, XdrType, array, opaque, repeated, string
+from .vocabulary import SFLOWTOOL
 
 _CONTEXT = (ident("application", string()), ident("operation", string()), ident("attributes", string()))
 
 
 def _flow(name: str, format_number: int, *fields: tuple[str, XdrType]) -> Structure:
-    return Structure(name, 0, format_number, tuple(ident(field, xdr) for field, xdr in fields))
+    return Structure(name, 0, format_number, tuple(ident(field, xdr) for field, xdr in fields), source=SFLOWTOOL)
 
 
 def _ethernet(name: str, format_number: int) -> Structure:
@@ -62,6 +63,7 @@ APP_OPERATION = Structure(
         ident("duration_uS", U32, "us"),
         enum("status"),
     ),
+    source=SFLOWTOOL,
 )
 EXTENDED_TCP_INFO = _flow(
     "extended_tcp_info",
@@ -158,7 +160,7 @@ STRUCTURES = (
     _socket("extended_proxy_socket_ipv4", 2102, IP4),
     _socket("extended_proxy_socket_ipv6", 2103, IP6),
     APP_OPERATION,
-    Structure("app_parent_context", 0, 2203, _CONTEXT),
+    Structure("app_parent_context", 0, 2203, _CONTEXT, source=SFLOWTOOL),
     _flow("app_initiator", 2204, ("initiator", string())),
     _flow("app_target", 2205, ("target", string())),
     EXTENDED_TCP_INFO,

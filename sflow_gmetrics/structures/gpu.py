@@ -1,109 +1,73 @@
 """GPUs: sFlow counter record 5703:1, summed over the GPUs of a host.
 
-Source: sFlow NVML GPU Structure; metric names of Ganglia gmond. gpu_util is a percentage of one GPU.
+gpu_time, mem_time and energy count from the start of the agent, which reads them each second;
+temperature and fan_speed are those of the hottest and the fastest. gpu_util is a percentage
+of one GPU.
+Source: sFlow NVML GPU Structure; metric names of Ganglia gmond.
 """
 
 from __future__ import annotations
 
-from ..operators import Gauge, PercentOfTime, Rate, ScaledGauge, ScaledRate
-from ..schema import Family, Metric, Role, Structure, counter, gauge
-from ..xdr import U32, U64
+from ..operators import ScaledRate
+from ..schema import Role, Structure, counter
+from ..xdr import U32
+from .vocabulary import HSFLOWD, Families, Group
 
-KB = ScaledGauge(1024, whole=True)
+NVML = Group("nvml", "nvml_gpu_", "NVML GPU ")
+GPU = Families("sflow_gpu_")
+
+GPU_MS = 64_000.0
+"""64 GPUs, busy all the time."""
+GPU_MJ = 1.6e7
+"""Sixteen GPUs of 1 kW."""
+ECC_ERRORS = 1e5
+"""A memory that fails."""
 
 NVIDIA_GPU = Structure(
     "nvidia_gpu",
     5703,
     1,
     (
-        gauge(
-            "device_count",
-            family=Family("sflow_gpu_devices", "GPUs."),
-            ganglia=(
-                Metric("nvml_gpu_count", "nvml", "NVML GPU Count", Gauge(), type="uint32", slope="zero", format="%u"),
-            ),
-        ),
-        gauge(
-            "processes",
-            family=Family("sflow_gpu_processes", "Processes that use a GPU."),
-            ganglia=(Metric("nvml_gpu_processes", "nvml", "NVML GPU Processes", Gauge(), type="uint32", format="%u"),),
-        ),
-        counter(
+        NVML.whole("device_count", "Count", GPU("devices", "GPUs."), metric="count", constant=True),
+        NVML.whole("processes", "Processes", GPU("processes", "Processes that use a GPU.")),
+        NVML.busy(
             "gpu_time",
-            U32,
-            "ms",
-            family=Family("sflow_gpu_busy_seconds_total", "Time that GPUs were busy, summed over the GPUs."),
-            ganglia=(Metric("nvml_gpu_util", "nvml", "NVML GPU Utilization", PercentOfTime(), units="%"),),
-            bound=64_000.0,
+            "Utilization",
+            GPU("busy_seconds_total", "Time that GPUs were busy, summed over the GPUs."),
+            metric="util",
+            bound=GPU_MS,
+            per_cpu=False,
         ),
-        counter(
+        NVML.busy(
             "mem_time",
-            U32,
-            "ms",
-            family=Family(
-                "sflow_gpu_memory_busy_seconds_total", "Time that GPU memory was read or written, summed over the GPUs."
-            ),
-            ganglia=(Metric("nvml_gpu_rw_util", "nvml", "NVML GPU Mem R/W Utilization", PercentOfTime(), units="%"),),
-            bound=64_000.0,
+            "Mem R/W Utilization",
+            GPU("memory_busy_seconds_total", "Time that GPU memory was read or written, summed over the GPUs."),
+            metric="rw_util",
+            bound=GPU_MS,
+            per_cpu=False,
         ),
-        gauge(
-            "mem_total",
-            U64,
-            "bytes",
-            family=Family("sflow_gpu_memory_total_bytes", "GPU memory."),
-            ganglia=(
-                Metric("nvml_gpu_mem_total", "nvml", "NVML GPU Mem Total", KB, units="KB", slope="zero", format="%.0f"),
-            ),
-        ),
-        gauge(
-            "mem_free",
-            U64,
-            "bytes",
-            family=Family("sflow_gpu_memory_free_bytes", "Free GPU memory."),
-            ganglia=(Metric("nvml_gpu_mem_free", "nvml", "NVML GPU Mem Free", KB, units="KB", format="%.0f"),),
-        ),
-        counter(
-            "ecc_errors",
-            family=Family("sflow_gpu_ecc_errors_total", "ECC errors."),
-            ganglia=(Metric("nvml_gpu_ecc_errors", "nvml", "NVML GPU ECC Errors", Rate()),),
-        ),
+        NVML.kilobytes("mem_total", "Mem Total", GPU("memory_total_bytes", "GPU memory."), constant=True),
+        NVML.kilobytes("mem_free", "Mem Free", GPU("memory_free_bytes", "Free GPU memory.")),
+        NVML.rate("ecc_errors", "ECC Errors", GPU("ecc_errors_total", "ECC errors."), bound=ECC_ERRORS),
         counter(
             "energy",
             U32,
             "mJ",
-            family=Family("sflow_gpu_energy_joules_total", "Energy used."),
-            ganglia=(Metric("nvml_gpu_power", "nvml", "NVML GPU Power", ScaledRate(0.001), units="W"),),
+            family=GPU("energy_joules_total", "Energy used."),
+            ganglia=(NVML.metric("power", "Power", ScaledRate(0.001), units="W"),),
+            bound=GPU_MJ,
         ),
-        gauge(
+        NVML.whole(
             "temperature",
-            U32,
+            "Temperature",
+            GPU("temperature_celsius", "Temperature of the hottest GPU."),
             "degC",
-            family=Family("sflow_gpu_temperature_celsius", "Temperature of the hottest GPU."),
-            ganglia=(
-                Metric(
-                    "nvml_gpu_temperature",
-                    "nvml",
-                    "NVML GPU Temperature",
-                    Gauge(),
-                    type="uint32",
-                    units="C",
-                    format="%u",
-                ),
-            ),
+            units="C",
         ),
-        gauge(
-            "fan_speed",
-            U32,
-            "%",
-            family=Family("sflow_gpu_fan_speed_ratio", "Speed of the fastest fan."),
-            ganglia=(
-                Metric(
-                    "nvml_gpu_fan_speed", "nvml", "NVML GPU Fan Speed", Gauge(), type="uint32", units="%", format="%u"
-                ),
-            ),
-        ),
+        NVML.whole("fan_speed", "Fan Speed", GPU("fan_speed_ratio", "Speed of the fastest fan."), "%", units="%"),
     ),
     role=Role.HOST,
+    source=HSFLOWD,
 )
 
 STRUCTURES = (NVIDIA_GPU,)

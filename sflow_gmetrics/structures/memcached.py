@@ -1,269 +1,160 @@
-"""memcached: sFlow counter records 0:2200 (deprecated) and 0:2204.
+"""memcached: sFlow counter records 0:2200 (deprecated) and 0:2204, which share most of their fields.
 
 Source: sFlow memcached Structures; metric names of Ganglia gmond.
 """
 
 from __future__ import annotations
 
-from ..operators import Gauge, NowMinus, Rate
-from ..schema import Family, Metric, Role, Structure, counter, enum, gauge
-from ..xdr import U32, U64
+from collections.abc import Callable
+from typing import Any
 
-MEMCACHED_COMMANDS = Family("sflow_memcached_commands_total", "Commands by outcome.")
-MEMCACHED_CPU_SECONDS = Family("sflow_memcached_cpu_seconds_total", "CPU time by mode.")
-MEMCACHED_BOOT_TIME = Family("sflow_memcached_boot_time_seconds", "When memcached started, in seconds since the epoch.")
-CURR_CONNECTIONS = Family("sflow_memcached_current_connections", "Open connections.")
-TOTAL_CONNECTIONS = Family("sflow_memcached_connections_total", "Connections accepted.")
-REJECTED_CONNECTIONS = Family("sflow_memcached_connections_rejected_total", "Connections rejected.")
-CONN_YIELDS = Family("sflow_memcached_connections_yielded_total", "Times a connection had to yield.")
-LISTEN_DISABLED_NUM = Family("sflow_memcached_listener_disabled_total", "Times the listener was switched off.")
-CONNECTION_STRUCTURES = Family("sflow_memcached_connection_structures", "Connection structures allocated.")
-THREADS = Family("sflow_memcached_threads", "Worker threads.")
-BYTES_READ = Family("sflow_memcached_read_bytes_total", "Bytes received.")
-BYTES_WRITTEN = Family("sflow_memcached_written_bytes_total", "Bytes sent.")
-BYTES = Family("sflow_memcached_current_bytes", "Bytes stored.")
-LIMIT_MAXBYTES = Family("sflow_memcached_limit_bytes", "Bytes that may be stored.")
-CURR_ITEMS = Family("sflow_memcached_current_items", "Items stored.")
-TOTAL_ITEMS = Family("sflow_memcached_items_total", "Items ever stored.")
-EVICTIONS = Family("sflow_memcached_items_evicted_total", "Items evicted.")
-RECLAIMED = Family("sflow_memcached_items_reclaimed_total", "Items reclaimed.")
+from ..operators import Gauge
+from ..schema import Family, Field, Role, Structure, counter, enum, gauge
+from ..xdr import U32, U64, XdrType
+from .vocabulary import CPU_MS, EVENTS, SFLOWTOOL, Families, Group
 
-MEMCACHED = Structure(
+MEMCACHE = Group("memcache", "mc_", "Memcache ")
+MEMCACHED = Families("sflow_memcached_")
+
+COMMANDS = MEMCACHED("commands_total", "Commands by outcome.")
+CPU_SECONDS = MEMCACHED("cpu_seconds_total", "CPU time by mode.")
+
+COMMANDS_A_SECOND = 5e6
+"""Of one server, with several keys a request."""
+FLUSHES = 1e4
+"""Commands that an operator gives, or a script."""
+
+
+def _command(name: str, title: str, command: str, bound: float = COMMANDS_A_SECOND) -> Field:
+    """A command that cannot miss."""
+    return MEMCACHE.rate(name, title, COMMANDS(command=command, status="ok"), bound=bound)
+
+
+def _outcome(name: str, status: str, bound: float = COMMANDS_A_SECOND) -> Field:
+    """A command by its outcome: get_hits, titled "GET Hits"."""
+    command, _, outcome = name.partition("_")
+    family = COMMANDS(command=command, status=status)
+    return MEMCACHE.rate(name, f"{command.upper()} {outcome.title()}", family, bound=bound)
+
+
+def _looked_up(command: str) -> tuple[Field, Field]:
+    """A command that finds its key or not: hits and misses."""
+    return _outcome(f"{command}_hits", "hit"), _outcome(f"{command}_misses", "miss")
+
+
+def _event(name: str, title: str, family: Family, *, metric: str = "", bound: float = EVENTS) -> Field:
+    """Something that happens now and then."""
+    return MEMCACHE.rate(name, title, family, metric=metric, bound=bound)
+
+
+def _cpu(name: str, mode: str) -> Field:
+    """CPU time, shown in ms per second."""
+    family = CPU_SECONDS(mode=mode)
+    return MEMCACHE.rate(name, name, family, U32, "ms", units="mS", bound=CPU_MS, per_cpu=True)
+
+
+def _octets(name: str, title: str, family: Family) -> Field:
+    """Bytes over the network."""
+    return MEMCACHE.rate(name, title, family, U64, "bytes")
+
+
+def _as_sent(kind: Callable[..., Field], name: str, title: str, family: Family | None = None, **options: Any) -> Field:
+    """What gmond shows as it comes and holds for constant: a setting, a flag, even a counter."""
+    shown = MEMCACHE.metric(name, title, Gauge(), type="uint32", slope="zero", format="%u")
+    return kind(name, family=family, ganglia=(shown,), **options)
+
+
+def _limit(xdr: XdrType) -> Field:
+    """The memory that may be used: 32 bits in the old structure, 64 in the new one."""
+    name = "limit_maxbytes"
+    shown = MEMCACHE.metric(name, "Limit MaxBytes", Gauge(), type="double", slope="zero", format="%.0f")
+    return gauge(name, xdr, "bytes", family=MEMCACHED("limit_bytes", "Bytes that may be stored."), ganglia=(shown,))
+
+
+CMD_SET = _command("cmd_set", "Command SET", "set")
+CMD_FLUSH = _command("cmd_flush", "Command FLUSH", "flush", FLUSHES)
+GET, DELETE, INCR, DECR, CAS = (_looked_up(command) for command in ("get", "delete", "incr", "decr", "cas"))
+CAS_BADVAL = _outcome("cas_badval", "badval")
+AUTH = _outcome("auth_cmds", "ok", EVENTS), _outcome("auth_errors", "error", EVENTS)
+
+CURR_CONNECTIONS = MEMCACHE.whole(
+    "curr_connections",
+    "Current Connections",
+    MEMCACHED("current_connections", "Open connections."),
+    metric="curr_conns",
+)
+TOTAL_CONNECTIONS = _event(
+    "total_connections",
+    "Total Connections",
+    MEMCACHED("connections_total", "Connections accepted."),
+    metric="total_conns",
+)
+CONNECTION_STRUCTURES = MEMCACHE.whole(
+    "connection_structures",
+    "Connection Structs",
+    MEMCACHED("connection_structures", "Connection structures allocated."),
+    metric="conn_structs",
+)
+CONN_YIELDS = _event(
+    "conn_yields", "Connection Yields", MEMCACHED("connections_yielded_total", "Times a connection had to yield.")
+)
+LISTEN_DISABLED_NUM = _as_sent(
+    counter,
+    "listen_disabled_num",
+    "Listen Disabled",
+    MEMCACHED("listener_disabled_total", "Times the listener was switched off."),
+    bound=EVENTS,
+)
+THREADS = _as_sent(gauge, "threads", "Threads", MEMCACHED("threads", "Worker threads."))
+BYTES_READ = _octets("bytes_read", "Bytes Read", MEMCACHED("read_bytes_total", "Bytes received."))
+BYTES_WRITTEN = _octets("bytes_written", "Bytes Written", MEMCACHED("written_bytes_total", "Bytes sent."))
+BYTES = MEMCACHE.double("bytes", "Bytes", MEMCACHED("current_bytes", "Bytes stored."), U64, "bytes")
+CURR_ITEMS = MEMCACHE.whole("curr_items", "Current Items", MEMCACHED("current_items", "Items stored."))
+TOTAL_ITEMS = _event(
+    "total_items", "Total Items", MEMCACHED("items_total", "Items ever stored."), bound=COMMANDS_A_SECOND
+)
+EVICTIONS = _event("evictions", "Evictions", MEMCACHED("items_evicted_total", "Items evicted."))
+
+MEMCACHED_2200 = Structure(
     "memcached",
     0,
     2200,
     (
-        gauge(
+        MEMCACHE.start(
             "uptime",
-            U32,
-            "s",
-            family=MEMCACHED_BOOT_TIME,
-            ganglia=(
-                Metric(
-                    "mc_boottime",
-                    "memcache",
-                    "Memcache Start Time",
-                    NowMinus(),
-                    type="uint32",
-                    units="s",
-                    slope="zero",
-                    format="%u",
-                ),
-            ),
+            "Start Time",
+            MEMCACHED("boot_time_seconds", "When memcached started, in seconds since the epoch."),
+            metric="boottime",
         ),
-        counter(
-            "rusage_user",
-            U32,
-            "ms",
-            family=MEMCACHED_CPU_SECONDS(mode="user"),
-            ganglia=(Metric("mc_rusage_user", "memcache", "Memcache rusage_user", Rate(), units="mS"),),
-            bound=1000.0,
-            per_cpu=True,
-        ),
-        counter(
-            "rusage_system",
-            U32,
-            "ms",
-            family=MEMCACHED_CPU_SECONDS(mode="system"),
-            ganglia=(Metric("mc_rusage_system", "memcache", "Memcache rusage_system", Rate(), units="mS"),),
-            bound=1000.0,
-            per_cpu=True,
-        ),
-        gauge(
-            "curr_connections",
-            family=CURR_CONNECTIONS,
-            ganglia=(
-                Metric(
-                    "mc_curr_conns", "memcache", "Memcache Current Connections", Gauge(), type="uint32", format="%u"
-                ),
-            ),
-        ),
-        counter(
-            "total_connections",
-            family=TOTAL_CONNECTIONS,
-            ganglia=(Metric("mc_total_conns", "memcache", "Memcache Total Connections", Rate()),),
-        ),
-        gauge(
-            "connection_structures",
-            family=CONNECTION_STRUCTURES,
-            ganglia=(
-                Metric(
-                    "mc_conn_structs", "memcache", "Memcache Connection Structs", Gauge(), type="uint32", format="%u"
-                ),
-            ),
-        ),
-        counter("cmd_get", ganglia=(Metric("mc_cmd_get", "memcache", "Memcache Command GET", Rate()),)),
-        counter(
-            "cmd_set",
-            family=MEMCACHED_COMMANDS(command="set", status="ok"),
-            ganglia=(Metric("mc_cmd_set", "memcache", "Memcache Command SET", Rate()),),
-        ),
-        counter(
-            "cmd_flush",
-            family=MEMCACHED_COMMANDS(command="flush", status="ok"),
-            ganglia=(Metric("mc_cmd_flush", "memcache", "Memcache Command FLUSH", Rate()),),
-        ),
-        counter(
-            "get_hits",
-            family=MEMCACHED_COMMANDS(command="get", status="hit"),
-            ganglia=(Metric("mc_get_hits", "memcache", "Memcache GET Hits", Rate()),),
-        ),
-        counter(
-            "get_misses",
-            family=MEMCACHED_COMMANDS(command="get", status="miss"),
-            ganglia=(Metric("mc_get_misses", "memcache", "Memcache GET Misses", Rate()),),
-        ),
-        counter(
-            "delete_misses",
-            family=MEMCACHED_COMMANDS(command="delete", status="miss"),
-            ganglia=(Metric("mc_delete_misses", "memcache", "Memcache DELETE Misses", Rate()),),
-        ),
-        counter(
-            "delete_hits",
-            family=MEMCACHED_COMMANDS(command="delete", status="hit"),
-            ganglia=(Metric("mc_delete_hits", "memcache", "Memcache DELETE Hits", Rate()),),
-        ),
-        counter(
-            "incr_misses",
-            family=MEMCACHED_COMMANDS(command="incr", status="miss"),
-            ganglia=(Metric("mc_incr_misses", "memcache", "Memcache INCR Misses", Rate()),),
-        ),
-        counter(
-            "incr_hits",
-            family=MEMCACHED_COMMANDS(command="incr", status="hit"),
-            ganglia=(Metric("mc_incr_hits", "memcache", "Memcache INCR Hits", Rate()),),
-        ),
-        counter(
-            "decr_misses",
-            family=MEMCACHED_COMMANDS(command="decr", status="miss"),
-            ganglia=(Metric("mc_decr_misses", "memcache", "Memcache DECR Misses", Rate()),),
-        ),
-        counter(
-            "decr_hits",
-            family=MEMCACHED_COMMANDS(command="decr", status="hit"),
-            ganglia=(Metric("mc_decr_hits", "memcache", "Memcache DECR Hits", Rate()),),
-        ),
-        counter(
-            "cas_misses",
-            family=MEMCACHED_COMMANDS(command="cas", status="miss"),
-            ganglia=(Metric("mc_cas_misses", "memcache", "Memcache CAS Misses", Rate()),),
-        ),
-        counter(
-            "cas_hits",
-            family=MEMCACHED_COMMANDS(command="cas", status="hit"),
-            ganglia=(Metric("mc_cas_hits", "memcache", "Memcache CAS Hits", Rate()),),
-        ),
-        counter(
-            "cas_badval",
-            family=MEMCACHED_COMMANDS(command="cas", status="badval"),
-            ganglia=(Metric("mc_cas_badval", "memcache", "Memcache CAS Badval", Rate()),),
-        ),
-        counter(
-            "auth_cmds",
-            family=MEMCACHED_COMMANDS(command="auth", status="ok"),
-            ganglia=(Metric("mc_auth_cmds", "memcache", "Memcache AUTH Cmds", Rate()),),
-        ),
-        counter(
-            "auth_errors",
-            family=MEMCACHED_COMMANDS(command="auth", status="error"),
-            ganglia=(Metric("mc_auth_errors", "memcache", "Memcache AUTH Errors", Rate()),),
-        ),
-        counter(
-            "bytes_read",
-            U64,
-            "bytes",
-            family=BYTES_READ,
-            ganglia=(Metric("mc_bytes_read", "memcache", "Memcache Bytes Read", Rate()),),
-        ),
-        counter(
-            "bytes_written",
-            U64,
-            "bytes",
-            family=BYTES_WRITTEN,
-            ganglia=(Metric("mc_bytes_written", "memcache", "Memcache Bytes Written", Rate()),),
-        ),
-        gauge(
-            "limit_maxbytes",
-            U32,
-            "bytes",
-            family=LIMIT_MAXBYTES,
-            ganglia=(
-                Metric(
-                    "mc_limit_maxbytes",
-                    "memcache",
-                    "Memcache Limit MaxBytes",
-                    Gauge(),
-                    type="double",
-                    slope="zero",
-                    format="%.0f",
-                ),
-            ),
-        ),
-        enum(
-            "accepting_conns",
-            ganglia=(
-                Metric(
-                    "mc_accepting_conns",
-                    "memcache",
-                    "Memcache Accepting Connections",
-                    Gauge(),
-                    type="uint32",
-                    slope="zero",
-                    format="%u",
-                ),
-            ),
-        ),
-        counter(
-            "listen_disabled_num",
-            family=LISTEN_DISABLED_NUM,
-            ganglia=(
-                Metric(
-                    "mc_listen_disabled_num",
-                    "memcache",
-                    "Memcache Listen Disabled",
-                    Gauge(),
-                    type="uint32",
-                    slope="zero",
-                    format="%u",
-                ),
-            ),
-        ),
-        gauge(
-            "threads",
-            family=THREADS,
-            ganglia=(
-                Metric("mc_threads", "memcache", "Memcache Threads", Gauge(), type="uint32", slope="zero", format="%u"),
-            ),
-        ),
-        counter(
-            "conn_yields",
-            family=CONN_YIELDS,
-            ganglia=(Metric("mc_conn_yields", "memcache", "Memcache Connection Yields", Rate()),),
-        ),
-        gauge(
-            "bytes",
-            U64,
-            "bytes",
-            family=BYTES,
-            ganglia=(Metric("mc_bytes", "memcache", "Memcache Bytes", Gauge(), type="double"),),
-        ),
-        gauge(
-            "curr_items",
-            family=CURR_ITEMS,
-            ganglia=(
-                Metric("mc_curr_items", "memcache", "Memcache Current Items", Gauge(), type="uint32", format="%u"),
-            ),
-        ),
-        counter(
-            "total_items",
-            family=TOTAL_ITEMS,
-            ganglia=(Metric("mc_total_items", "memcache", "Memcache Total Items", Rate()),),
-        ),
-        counter(
-            "evictions", family=EVICTIONS, ganglia=(Metric("mc_evictions", "memcache", "Memcache Evictions", Rate()),)
-        ),
+        _cpu("rusage_user", "user"),
+        _cpu("rusage_system", "system"),
+        CURR_CONNECTIONS,
+        TOTAL_CONNECTIONS,
+        CONNECTION_STRUCTURES,
+        MEMCACHE.rate("cmd_get", "Command GET", bound=COMMANDS_A_SECOND),  # no family: its hits and misses add up to it
+        CMD_SET,
+        CMD_FLUSH,
+        *GET,
+        *reversed(DELETE),
+        *reversed(INCR),
+        *reversed(DECR),
+        *reversed(CAS),
+        CAS_BADVAL,
+        *AUTH,
+        BYTES_READ,
+        BYTES_WRITTEN,
+        _limit(U32),
+        _as_sent(enum, "accepting_conns", "Accepting Connections"),
+        LISTEN_DISABLED_NUM,
+        THREADS,
+        CONN_YIELDS,
+        BYTES,
+        CURR_ITEMS,
+        TOTAL_ITEMS,
+        EVICTIONS,
     ),
     role=Role.SERVICE,
+    source=SFLOWTOOL,
 )
 
 MEMCACHE_COUNTERS = Structure(
@@ -271,202 +162,39 @@ MEMCACHE_COUNTERS = Structure(
     0,
     2204,
     (
-        counter(
-            "cmd_set",
-            family=MEMCACHED_COMMANDS(command="set", status="ok"),
-            ganglia=(Metric("mc_cmd_set", "memcache", "Memcache Command SET", Rate()),),
-        ),
-        counter(
-            "cmd_touch",
-            family=MEMCACHED_COMMANDS(command="touch", status="ok"),
-            ganglia=(Metric("mc_cmd_touch", "memcache", "Memcache CMD Touch", Rate()),),
-        ),
-        counter(
-            "cmd_flush",
-            family=MEMCACHED_COMMANDS(command="flush", status="ok"),
-            ganglia=(Metric("mc_cmd_flush", "memcache", "Memcache Command FLUSH", Rate()),),
-        ),
-        counter(
-            "get_hits",
-            family=MEMCACHED_COMMANDS(command="get", status="hit"),
-            ganglia=(Metric("mc_get_hits", "memcache", "Memcache GET Hits", Rate()),),
-        ),
-        counter(
-            "get_misses",
-            family=MEMCACHED_COMMANDS(command="get", status="miss"),
-            ganglia=(Metric("mc_get_misses", "memcache", "Memcache GET Misses", Rate()),),
-        ),
-        counter(
-            "delete_hits",
-            family=MEMCACHED_COMMANDS(command="delete", status="hit"),
-            ganglia=(Metric("mc_delete_hits", "memcache", "Memcache DELETE Hits", Rate()),),
-        ),
-        counter(
-            "delete_misses",
-            family=MEMCACHED_COMMANDS(command="delete", status="miss"),
-            ganglia=(Metric("mc_delete_misses", "memcache", "Memcache DELETE Misses", Rate()),),
-        ),
-        counter(
-            "incr_hits",
-            family=MEMCACHED_COMMANDS(command="incr", status="hit"),
-            ganglia=(Metric("mc_incr_hits", "memcache", "Memcache INCR Hits", Rate()),),
-        ),
-        counter(
-            "incr_misses",
-            family=MEMCACHED_COMMANDS(command="incr", status="miss"),
-            ganglia=(Metric("mc_incr_misses", "memcache", "Memcache INCR Misses", Rate()),),
-        ),
-        counter(
-            "decr_hits",
-            family=MEMCACHED_COMMANDS(command="decr", status="hit"),
-            ganglia=(Metric("mc_decr_hits", "memcache", "Memcache DECR Hits", Rate()),),
-        ),
-        counter(
-            "decr_misses",
-            family=MEMCACHED_COMMANDS(command="decr", status="miss"),
-            ganglia=(Metric("mc_decr_misses", "memcache", "Memcache DECR Misses", Rate()),),
-        ),
-        counter(
-            "cas_hits",
-            family=MEMCACHED_COMMANDS(command="cas", status="hit"),
-            ganglia=(Metric("mc_cas_hits", "memcache", "Memcache CAS Hits", Rate()),),
-        ),
-        counter(
-            "cas_misses",
-            family=MEMCACHED_COMMANDS(command="cas", status="miss"),
-            ganglia=(Metric("mc_cas_misses", "memcache", "Memcache CAS Misses", Rate()),),
-        ),
-        counter(
-            "cas_badval",
-            family=MEMCACHED_COMMANDS(command="cas", status="badval"),
-            ganglia=(Metric("mc_cas_badval", "memcache", "Memcache CAS Badval", Rate()),),
-        ),
-        counter(
-            "auth_cmds",
-            family=MEMCACHED_COMMANDS(command="auth", status="ok"),
-            ganglia=(Metric("mc_auth_cmds", "memcache", "Memcache AUTH Cmds", Rate()),),
-        ),
-        counter(
-            "auth_errors",
-            family=MEMCACHED_COMMANDS(command="auth", status="error"),
-            ganglia=(Metric("mc_auth_errors", "memcache", "Memcache AUTH Errors", Rate()),),
-        ),
-        gauge(
-            "threads",
-            family=THREADS,
-            ganglia=(
-                Metric("mc_threads", "memcache", "Memcache Threads", Gauge(), type="uint32", slope="zero", format="%u"),
-            ),
-        ),
-        counter(
-            "conn_yields",
-            family=CONN_YIELDS,
-            ganglia=(Metric("mc_conn_yields", "memcache", "Memcache Connection Yields", Rate()),),
-        ),
-        counter(
-            "listen_disabled_num",
-            family=LISTEN_DISABLED_NUM,
-            ganglia=(
-                Metric(
-                    "mc_listen_disabled_num",
-                    "memcache",
-                    "Memcache Listen Disabled",
-                    Gauge(),
-                    type="uint32",
-                    slope="zero",
-                    format="%u",
-                ),
-            ),
-        ),
-        gauge(
-            "curr_connections",
-            family=CURR_CONNECTIONS,
-            ganglia=(
-                Metric(
-                    "mc_curr_conns", "memcache", "Memcache Current Connections", Gauge(), type="uint32", format="%u"
-                ),
-            ),
-        ),
-        counter(
+        CMD_SET,
+        _command("cmd_touch", "CMD Touch", "touch"),
+        CMD_FLUSH,
+        *GET,
+        *DELETE,
+        *INCR,
+        *DECR,
+        *CAS,
+        CAS_BADVAL,
+        *AUTH,
+        THREADS,
+        CONN_YIELDS,
+        LISTEN_DISABLED_NUM,
+        CURR_CONNECTIONS,
+        _event(
             "rejected_connections",
-            family=REJECTED_CONNECTIONS,
-            ganglia=(Metric("mc_rejected_conns", "memcache", "Memcache Rejected Connections", Rate()),),
+            "Rejected Connections",
+            MEMCACHED("connections_rejected_total", "Connections rejected."),
+            metric="rejected_conns",
         ),
-        counter(
-            "total_connections",
-            family=TOTAL_CONNECTIONS,
-            ganglia=(Metric("mc_total_conns", "memcache", "Memcache Total Connections", Rate()),),
-        ),
-        gauge(
-            "connection_structures",
-            family=CONNECTION_STRUCTURES,
-            ganglia=(
-                Metric(
-                    "mc_conn_structs", "memcache", "Memcache Connection Structs", Gauge(), type="uint32", format="%u"
-                ),
-            ),
-        ),
-        counter(
-            "evictions", family=EVICTIONS, ganglia=(Metric("mc_evictions", "memcache", "Memcache Evictions", Rate()),)
-        ),
-        counter(
-            "reclaimed", family=RECLAIMED, ganglia=(Metric("mc_reclaimed", "memcache", "Memcache Reclaimed", Rate()),)
-        ),
-        gauge(
-            "curr_items",
-            family=CURR_ITEMS,
-            ganglia=(
-                Metric("mc_curr_items", "memcache", "Memcache Current Items", Gauge(), type="uint32", format="%u"),
-            ),
-        ),
-        counter(
-            "total_items",
-            family=TOTAL_ITEMS,
-            ganglia=(Metric("mc_total_items", "memcache", "Memcache Total Items", Rate()),),
-        ),
-        counter(
-            "bytes_read",
-            U64,
-            "bytes",
-            family=BYTES_READ,
-            ganglia=(Metric("mc_bytes_read", "memcache", "Memcache Bytes Read", Rate()),),
-        ),
-        counter(
-            "bytes_written",
-            U64,
-            "bytes",
-            family=BYTES_WRITTEN,
-            ganglia=(Metric("mc_bytes_written", "memcache", "Memcache Bytes Written", Rate()),),
-        ),
-        gauge(
-            "bytes",
-            U64,
-            "bytes",
-            family=BYTES,
-            ganglia=(Metric("mc_bytes", "memcache", "Memcache Bytes", Gauge(), type="double"),),
-        ),
-        gauge(
-            "limit_maxbytes",
-            U64,
-            "bytes",
-            family=LIMIT_MAXBYTES,
-            ganglia=(
-                Metric(
-                    "mc_limit_maxbytes",
-                    "memcache",
-                    "Memcache Limit MaxBytes",
-                    Gauge(),
-                    type="double",
-                    slope="zero",
-                    format="%.0f",
-                ),
-            ),
-        ),
+        TOTAL_CONNECTIONS,
+        CONNECTION_STRUCTURES,
+        EVICTIONS,
+        _event("reclaimed", "Reclaimed", MEMCACHED("items_reclaimed_total", "Items reclaimed.")),
+        CURR_ITEMS,
+        TOTAL_ITEMS,
+        BYTES_READ,
+        BYTES_WRITTEN,
+        BYTES,
+        _limit(U64),
     ),
     role=Role.SERVICE,
+    source=SFLOWTOOL,
 )
 
-STRUCTURES = (
-    MEMCACHED,
-    MEMCACHE_COUNTERS,
-)
+STRUCTURES = (MEMCACHED_2200, MEMCACHE_COUNTERS)

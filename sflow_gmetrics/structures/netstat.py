@@ -1,4 +1,4 @@
-"""MIB-II groups of the host's network stack: sFlow counter records 0:2007 to 0:2010.
+"""MIB-II groups of the host's network stack: sFlow counter records 0:2007 to 0:2010. Off unless they are asked for.
 
 Agents up to hsflowd 2.1.25 shift the ICMP group from its third field on where the kernel counts
 InCsumErrors; the numbers are passed on as sent.
@@ -7,21 +7,33 @@ Source: sFlow Host TCP/IP Counters.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 
 from ..operators import Rate
-from ..schema import Family, Field, Metric, Role, Structure, counter, gauge, ident
-from ..xdr import U32
+from ..schema import Field, Metric, Role, Structure, counter, gauge, ident
+from .vocabulary import EVENTS, HSFLOWD, Families, snake
 
-_BOUNDARY = re.compile("(?<=[a-z])(?=[A-Z])")
+NETSTAT = Families("sflow_host_netstat_", group="netstat")
+
+DATAGRAMS = 1e7
+"""IP packets, TCP segments or datagrams of one host."""
 
 
-def _mib(name: str) -> Field:
-    """A MIB-II counter: its family and metric are its name in snake case."""
-    snake = _BOUNDARY.sub("_", name).lower()
-    family = Family(f"sflow_host_netstat_{snake}_total", f"MIB-II {name}.", group="netstat")
-    metric = Metric(snake, snake.partition("_")[0], name, Rate(), units="per sec", switch="netstat")
-    return counter(name, family=family, ganglia=(metric,))
+def _mib(name: str, bound: float = EVENTS) -> Field:
+    """A counter of MIB-II: its family and metric are its name in snake case."""
+    words = snake(name)
+    shown = Metric(words, words.partition("_")[0], name, Rate(), units="per sec", switch="netstat")
+    return counter(name, family=NETSTAT(f"{words}_total", f"MIB-II {name}."), ganglia=(shown,), bound=bound)
+
+
+def _all(names: str) -> tuple[Field, ...]:
+    """Errors and other events that are rare beside the traffic."""
+    return tuple(_mib(name) for name in names.split())
+
+
+def _state(kind: Callable[..., Field], name: str, help: str, unit: str = "", suffix: str = "") -> Field:
+    """A setting of the stack, or how many there are of something now."""
+    return kind(name, unit=unit, family=NETSTAT(snake(name) + suffix, help))
 
 
 MIB2_IP_GROUP = Structure(
@@ -29,75 +41,38 @@ MIB2_IP_GROUP = Structure(
     0,
     2007,
     (
-        ident(
-            "ipForwarding",
-            family=Family(
-                "sflow_host_netstat_ip_forwarding", "Whether the host forwards IP: 1 yes, 2 no.", group="netstat"
-            ),
-        ),
-        ident(
-            "ipDefaultTTL", family=Family("sflow_host_netstat_ip_default_ttl", "Default time to live.", group="netstat")
-        ),
-        _mib("ipInReceives"),
-        _mib("ipInHdrErrors"),
-        _mib("ipInAddrErrors"),
-        _mib("ipForwDatagrams"),
-        _mib("ipInUnknownProtos"),
-        _mib("ipInDiscards"),
-        _mib("ipInDelivers"),
-        _mib("ipOutRequests"),
-        _mib("ipOutDiscards"),
-        _mib("ipOutNoRoutes"),
-        ident(
-            "ipReasmTimeout",
-            U32,
-            "s",
-            family=Family("sflow_host_netstat_ip_reasm_timeout_seconds", "Reassembly timeout.", group="netstat"),
-        ),
-        _mib("ipReasmReqds"),
-        _mib("ipReasmOKs"),
-        _mib("ipReasmFails"),
-        _mib("ipFragOKs"),
-        _mib("ipFragFails"),
-        _mib("ipFragCreates"),
+        _state(ident, "ipForwarding", "Whether the host forwards IP: 1 yes, 2 no."),
+        _state(ident, "ipDefaultTTL", "Default time to live."),
+        _mib("ipInReceives", DATAGRAMS),
+        *_all("ipInHdrErrors ipInAddrErrors"),
+        _mib("ipForwDatagrams", DATAGRAMS),
+        *_all("ipInUnknownProtos ipInDiscards"),
+        _mib("ipInDelivers", DATAGRAMS),
+        _mib("ipOutRequests", DATAGRAMS),
+        *_all("ipOutDiscards ipOutNoRoutes"),
+        _state(ident, "ipReasmTimeout", "Reassembly timeout.", "s", "_seconds"),
+        *_all("ipReasmReqds ipReasmOKs ipReasmFails ipFragOKs ipFragFails ipFragCreates"),
     ),
     role=Role.HOST,
+    source=HSFLOWD,
 )
 
 MIB2_ICMP_GROUP = Structure(
     "mib2_icmp_group",
     0,
     2008,
-    (
-        _mib("icmpInMsgs"),
-        _mib("icmpInErrors"),
-        _mib("icmpInDestUnreachs"),
-        _mib("icmpInTimeExcds"),
-        _mib("icmpInParamProbs"),
-        _mib("icmpInSrcQuenchs"),
-        _mib("icmpInRedirects"),
-        _mib("icmpInEchos"),
-        _mib("icmpInEchoReps"),
-        _mib("icmpInTimestamps"),
-        _mib("icmpInAddrMasks"),
-        _mib("icmpInAddrMaskReps"),
-        _mib("icmpOutMsgs"),
-        _mib("icmpOutErrors"),
-        _mib("icmpOutDestUnreachs"),
-        _mib("icmpOutTimeExcds"),
-        _mib("icmpOutParamProbs"),
-        _mib("icmpOutSrcQuenchs"),
-        _mib("icmpOutRedirects"),
-        _mib("icmpOutEchos"),
-        _mib("icmpOutEchoReps"),
-        _mib("icmpOutTimestamps"),
-        _mib("icmpOutTimestampReps"),
-        _mib("icmpOutAddrMasks"),
-        _mib("icmpOutAddrMaskReps"),
+    _all(
+        "icmpInMsgs icmpInErrors icmpInDestUnreachs icmpInTimeExcds icmpInParamProbs icmpInSrcQuenchs icmpInRedirects"
+        " icmpInEchos icmpInEchoReps icmpInTimestamps icmpInAddrMasks icmpInAddrMaskReps"
+        " icmpOutMsgs icmpOutErrors icmpOutDestUnreachs icmpOutTimeExcds icmpOutParamProbs icmpOutSrcQuenchs"
+        " icmpOutRedirects icmpOutEchos icmpOutEchoReps icmpOutTimestamps icmpOutTimestampReps icmpOutAddrMasks"
+        " icmpOutAddrMaskReps"
     ),
     role=Role.HOST,
+    source=HSFLOWD,
 )
 
+# Linux: tcpMaxConn is all ones, for it sets no limit.
 MIB2_TCP_GROUP = Structure(
     "mib2_tcp_group",
     0,
@@ -107,45 +82,31 @@ MIB2_TCP_GROUP = Structure(
         ident("tcpRtoMin"),
         ident("tcpRtoMax"),
         ident("tcpMaxConn"),
-        _mib("tcpActiveOpens"),
-        _mib("tcpPassiveOpens"),
-        _mib("tcpAttemptFails"),
-        _mib("tcpEstabResets"),
-        gauge(
-            "tcpCurrEstab",
-            U32,
-            "connections",
-            family=Family("sflow_host_netstat_tcp_curr_estab", "Established TCP connections.", group="netstat"),
-        ),
-        _mib("tcpInSegs"),
-        _mib("tcpOutSegs"),
-        _mib("tcpRetransSegs"),
-        _mib("tcpInErrs"),
-        _mib("tcpOutRsts"),
-        _mib("tcpInCsumErrors"),
+        *_all("tcpActiveOpens tcpPassiveOpens tcpAttemptFails tcpEstabResets"),
+        _state(gauge, "tcpCurrEstab", "Established TCP connections.", "connections"),
+        _mib("tcpInSegs", DATAGRAMS),
+        _mib("tcpOutSegs", DATAGRAMS),
+        *_all("tcpRetransSegs tcpInErrs tcpOutRsts tcpInCsumErrors"),
     ),
     role=Role.HOST,
+    source=HSFLOWD,
 )
 
+# A flood fills udpNoPorts, udpInErrors and udpRcvbufErrors as fast as datagrams arrive.
 MIB2_UDP_GROUP = Structure(
     "mib2_udp_group",
     0,
     2010,
     (
-        _mib("udpInDatagrams"),
-        _mib("udpNoPorts"),
-        _mib("udpInErrors"),
-        _mib("udpOutDatagrams"),
-        _mib("udpRcvbufErrors"),
-        _mib("udpSndbufErrors"),
-        _mib("udpInCsumErrors"),
+        _mib("udpInDatagrams", DATAGRAMS),
+        _mib("udpNoPorts", DATAGRAMS),
+        _mib("udpInErrors", DATAGRAMS),
+        _mib("udpOutDatagrams", DATAGRAMS),
+        _mib("udpRcvbufErrors", DATAGRAMS),
+        *_all("udpSndbufErrors udpInCsumErrors"),
     ),
     role=Role.HOST,
+    source=HSFLOWD,
 )
 
-STRUCTURES = (
-    MIB2_IP_GROUP,
-    MIB2_ICMP_GROUP,
-    MIB2_TCP_GROUP,
-    MIB2_UDP_GROUP,
-)
+STRUCTURES = (MIB2_IP_GROUP, MIB2_ICMP_GROUP, MIB2_TCP_GROUP, MIB2_UDP_GROUP)

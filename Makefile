@@ -1,0 +1,52 @@
+# setup   a virtual environment in .venv with this package and its test tools
+# test    what CI runs: the Debian packages that the tests start, lint, format, types, tests
+# run     the collector, fed with a recording: nothing else is needed
+# bench   measures the collector beside what it replaces
+# format  puts the source into form
+# clean   removes what the other targets made
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.made-for
+PYTEST_ARGS ?=
+export PATH := $(or $(PATH),/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin)
+
+# An environment belongs to the directory in which it was made, and to a Python that is still there.
+ifneq ($(CURDIR),$(shell test -x $(BIN)/python && $(BIN)/python -c '' 2>/dev/null && cat $(STAMP) 2>/dev/null))
+$(STAMP): remake
+endif
+
+.PHONY: setup test run bench format clean packages remake
+.NOTPARALLEL:
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@tools/setup-system run
+	@rm -rf $(VENV)
+	"$$(tools/setup-system python)" -m venv $(VENV)
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet --editable '.[test]'
+	@printf '%s\n' '$(CURDIR)' >$(STAMP)
+
+packages:
+	@tools/setup-system test
+
+test: packages setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+run: setup
+	$(BIN)/sflow-gmetrics serve --demo
+
+bench: setup
+	$(BIN)/python -m tests.bench
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,68 @@
+"""One Host sFlow agent: a host, its data sources, and what it has lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .layout import Form
+from .schema import Role
+from .source import Source
+from .stream import Stream
+
+RESETS = ("wrap", "restart", "decrease", "gap", "invalid")
+
+
+class Agent:
+    """An agent by its announced address: the identity of a host.
+
+    `name` is the host name that it announced ("" until its host sample came), `sources` its
+    data sources by class and index as 8 bytes, `departed` what merged services keep of
+    members that have been forgotten.
+    """
+
+    def __init__(self, address: str, now: float) -> None:
+        self.address = address
+        self.name = ""
+        self.pool = ""
+        self.first_heard = self.last_heard = now
+        self.streams: dict[int, Stream] = {}
+        self.sources: dict[bytes, Source] = {}
+        self.host: Source | None = None
+        self.interval = 0.0
+        self.samples_lost = self.samples_restarted = 0
+        self.resets = dict.fromkeys(RESETS, 0)
+        self.departed: dict[str, dict[tuple[str, str], int]] = {}
+        self._cpus = 0
+        self._allowances: dict[tuple[Any, ...], list[float]] = {}
+
+    @property
+    def cpus(self) -> int:
+        """How many CPUs the host has; 0 while it is not known."""
+        return self._cpus
+
+    @cpus.setter
+    def cpus(self, cpus: int) -> None:
+        if cpus != self._cpus:
+            self._cpus = cpus
+            self._allowances.clear()
+            for source in self.sources.values():
+                source.forget_allowance()
+
+    def allowances(self, form: Form, elapsed: float) -> list[float]:
+        """Form.allowances for this host, shared by the sources that need the same."""
+        key = (id(form), elapsed)
+        found = self._allowances.get(key)
+        if found is None:
+            if len(self._allowances) > 100:
+                self._allowances.clear()
+            found = self._allowances[key] = form.allowances(elapsed, self._cpus)
+        return found
+
+    @property
+    def started(self) -> float:
+        """When the agent last started, in seconds since the epoch."""
+        return max((stream.started for stream in self.streams.values()), default=self.first_heard)
+
+    def services(self) -> int:
+        """How many of the sources are services."""
+        return sum(1 for source in self.sources.values() if source.role is Role.SERVICE)

@@ -1,0 +1,341 @@
+"""The collector: datagrams in, the state of all agents and their sources kept.
+
+`receive` latches and counts, and never raises whatever the bytes are. `snapshot` gives the
+state at an instant as an immutable value. Nothing here reads a clock or opens anything; a
+caller with several threads holds a lock around the two.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+
+from .agent import Agent
+from .config import Config
+from .datagram import COUNTERS, COUNTERS_EXPANDED, SAMPLE_TYPES, Sample, decode_header, decode_sample
+from .errors import DecodeError
+from .layout import Layouts
+from .ledger import Ledger
+from .pools import AllowList, PoolMap, ServiceMap, kind_of
+from .schema import Role, tag_text
+from .snapshot import Snapshot, derive_snapshot
+from .source import Source
+from .stream import Stream, Verdict
+from .structures import COUNTER_RECORDS
+from .xdr import Cursor
+
+_HEADER4 = struct.Struct("!II4sIIII").unpack_from
+_SAMPLE = struct.Struct("!IIII").unpack_from
+_KEY = struct.Struct("!II").pack
+
+UNKNOWN_TAGS = 64
+NOTES = 1_000
+STREAMS_PER_AGENT = 16
+OTHER_SOURCES_PER_AGENT = 5_000
+"""Interfaces and the like; services have a limit of their own."""
+
+
+class Collector:
+    """Everything known about the agents, keyed by (agent address, ds_class, ds_index)."""
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config = config or Config()
+        self.pools = PoolMap(self.config.pools, self.config.gmond.cluster)
+        self.service_map = ServiceMap(self.config.services)
+        self.allow = AllowList(self.config.sflow.allow)
+        self.agents: dict[str, Agent] = {}
+        self.layouts = Layouts()
+        self.ledger = Ledger()
+        self._streams: dict[bytes, tuple[Stream, Agent]] = {}
+        self.datagrams = 0
+        self.bytes = 0
+        self.decode_errors = dict.fromkeys(DecodeError.REASONS, 0)
+        self.samples = dict.fromkeys((*sorted(set(SAMPLE_TYPES.values())), "unknown"), 0)
+        self.unknown_records: dict[str, int] = {}
+        self.dropped = dict.fromkeys(
+            ("not_allowed", "agents", "sub_agents", "services_per_host", "sources_per_agent", "forms"), 0
+        )
+        self._notes: dict[tuple[str, str], tuple[int, str]] = {}
+        self.kernel_drops = 0
+        self.receive_buffer = 0
+        self._next_sweep = 0.0
+
+    # --- datagrams
+
+    def receive(self, payload: bytes, now: float) -> None:
+        """Take one datagram that came at `now`, in seconds since the epoch."""
+        self.datagrams += 1
+        self.bytes += len(payload)
+        if len(payload) >= 28:
+            version, kind, _, sub_agent_id, sequence, uptime_ms, n_samples = _HEADER4(payload)
+            if version == 5 and kind == 1:
+                entry = self._streams.get(payload[4:16])
+                if entry is not None:
+                    stream, agent = entry
+                    verdict = stream.accept(sequence, uptime_ms, now, payload)
+                    if verdict is Verdict.NEW:
+                        self._take(payload, 28, n_samples, agent, stream, now)
+                    elif verdict is Verdict.RESTARTED:
+                        self._restart(agent, stream, payload, now)
+                    return
+        self._receive_unusual(payload, now)
+
+    def _receive_unusual(self, payload: bytes, now: float) -> None:
+        """IPv6, an agent or sub-agent heard for the first time, or no datagram at all."""
+        try:
+            header = decode_header(payload)
+        except DecodeError as error:
+            self.decode_errors[error.reason] += 1
+            self._note("", error.reason, f"a datagram that is no sFlow v5: {error.detail}")
+            return
+        agent = self.agents.get(header.agent) or self._new_agent(header.agent, now)
+        if agent is None:
+            return
+        stream = agent.streams.get(header.sub_agent_id)
+        verdict = Verdict.NEW
+        if stream is None:
+            if len(agent.streams) >= STREAMS_PER_AGENT:
+                self._drop("sub_agents", header.agent, f"more than {STREAMS_PER_AGENT} sub-agents")
+                return
+            stream = Stream(header.sequence, header.uptime_ms, now)
+            agent.streams[header.sub_agent_id] = stream
+            if header.offset == 28 and payload[7] == 1:
+                self._streams[payload[4:16]] = (stream, agent)
+        else:
+            verdict = stream.accept(header.sequence, header.uptime_ms, now, payload)
+        if verdict is Verdict.NEW:
+            self._take(payload, header.offset, header.n_samples, agent, stream, now)
+        elif verdict is Verdict.RESTARTED:
+            self._restart(agent, stream, payload, now)
+
+    def _new_agent(self, address: str, now: float) -> Agent | None:
+        if not self.allow.allows(address):
+            self._drop("not_allowed", address, "not in [sflow] allow, its datagrams are passed over")
+            return None
+        if len(self.agents) >= self.config.sflow.agents:
+            self._drop("agents", "", f"[sflow] agents = {self.config.sflow.agents} is reached, a new one is not heard")
+            return None
+        self._note(address, "new", "heard for the first time")
+        agent = self.agents[address] = Agent(address, now)
+        agent.pool = self.pools.pool_of(address, address)
+        return agent
+
+    def _restart(self, agent: Agent, stream: Stream, payload: bytes, now: float) -> None:
+        """A restarted agent has been recognised by its second datagram: take the first, then this one."""
+        assert stream.suspect is not None
+        _, _, then, held = stream.suspect
+        first, second = decode_header(held), decode_header(payload)
+        self._note(agent.address, "restarted", "has restarted")
+        stream.restart(first.sequence, first.uptime_ms, then)
+        self._take(held, first.offset, first.n_samples, agent, stream, then)
+        stream.accept(second.sequence, second.uptime_ms, now, payload)
+        self._take(payload, second.offset, second.n_samples, agent, stream, now)
+
+    # --- samples
+
+    def _take(self, payload: bytes, offset: int, n_samples: int, agent: Agent, stream: Stream, now: float) -> None:
+        agent.last_heard = now
+        sources = agent.sources
+        size = len(payload)
+        for left in range(n_samples, 0, -1):
+            if size - offset < 16:
+                self._take_rest(payload, offset, left, agent)
+                return
+            tag, length, sequence, compact_source = _SAMPLE(payload, offset)
+            end = offset + 8 + length
+            if end > size:
+                self.decode_errors["truncated"] += 1
+                self._note(agent.address, "truncated", f"a sample of {length} bytes, {size - offset - 8} left")
+                return
+            if tag == COUNTERS_EXPANDED:
+                key, records = payload[offset + 12 : offset + 20], offset + 20
+            elif tag == COUNTERS:
+                key, records = _KEY(compact_source >> 24, compact_source & 0xFF_FFFF), offset + 16
+            else:
+                self.samples[SAMPLE_TYPES.get(tag, "unknown")] += 1
+                offset = end
+                continue
+            self.samples["counters"] += 1
+            source = sources.get(key)
+            if source is not None and source.length == end - records:
+                shape = source.shape
+                row = shape.unpack_from(payload, records)
+                if shape.identity(row) == source.identity:
+                    shape.samples += 1
+                    source.update(shape.values(row), sequence, stream, now)
+                    offset = end
+                    continue
+            self._learn(payload, offset, records, agent, stream, now)
+            offset = end
+
+    def _take_rest(self, payload: bytes, offset: int, left: int, agent: Agent) -> None:
+        """Fewer bytes than a sample of ours has: other, very short samples, or the end came too early."""
+        cursor = Cursor(payload, offset)
+        for _ in range(left):
+            sample = decode_sample(cursor)
+            if sample.malformed:
+                self._count_malformed(sample, agent)
+                return
+            self.samples[sample.type] += 1
+
+    def _learn(self, payload: bytes, offset: int, records: int, agent: Agent, stream: Stream, now: float) -> None:
+        """A sample that is not like its source's last one: read it carefully and learn its shape."""
+        cursor = Cursor(payload, offset)
+        sample = decode_sample(cursor)
+        if sample.malformed:
+            self._count_malformed(sample, agent)
+            return
+        end = cursor.offset
+        shape = self.layouts.shape(payload, records, end)
+        if shape is None:
+            self._drop("forms", agent.address, "more sets of structures than anybody sends, a sample is passed over")
+            return
+        self._count_unknown(sample)
+        assert sample.ds_class is not None and sample.ds_index is not None and sample.sequence is not None
+        key = _KEY(sample.ds_class, sample.ds_index)
+        row = shape.unpack_from(payload, records)
+        values = shape.values(row)
+        source = agent.sources.get(key)
+        shape.samples += 1
+        known = source is not None
+        if source is None:
+            source = self._new_source(agent, key, shape.form.role(sample.ds_class), sample, now)
+            if source is None:
+                return
+        elif shape.read_texts(row).get("hostname", "") != source.texts.get("hostname", ""):
+            known = self._other_name(source)
+        source.role = shape.form.role(source.ds_class)
+        source.identify(shape, end - records, row)
+        self._name(source, values)
+        if known:
+            source.update(values, sample.sequence, stream, now)
+        else:
+            source.begin(values, sample.sequence, stream, now)
+        if source.role is Role.HOST:
+            self._take_host(source)
+
+    def _count_malformed(self, sample: Sample, agent: Agent) -> None:
+        detail = sample.malformed or ""
+        reason = detail.partition(":")[0]
+        reason = reason if reason in self.decode_errors else "bad_length"
+        self.decode_errors[reason] += 1
+        self._note(agent.address, reason, f"a malformed sample {tag_text(sample.tag)}: {detail}")
+
+    def _drop(self, reason: str, agent: str, detail: str) -> None:
+        self.dropped[reason] += 1
+        self._note(agent, reason, detail)
+
+    def _note(self, agent: str, event: str, detail: str) -> None:
+        """Remember an event for the log; what cannot be kept has been counted all the same."""
+        count, _ = self._notes.get((agent, event), (0, ""))
+        if count or len(self._notes) < NOTES:
+            self._notes[agent, event] = (count + 1, detail)
+
+    def take_notes(self) -> dict[tuple[str, str], tuple[int, str]]:
+        """What has happened since the last call: (agent, event) to how often and what, in words."""
+        notes, self._notes = self._notes, {}
+        return notes
+
+    def _count_unknown(self, sample: Sample) -> None:
+        for record in sample.records:
+            if record.structure is None:
+                tag = tag_text(record.tag)
+                if tag not in self.unknown_records and len(self.unknown_records) >= UNKNOWN_TAGS:
+                    tag = "other"
+                self.unknown_records[tag] = self.unknown_records.get(tag, 0) + 1
+
+    # --- sources
+
+    def _new_source(self, agent: Agent, key: bytes, role: Role, sample: Sample, now: float) -> Source | None:
+        limit, reason = self.config.services.services_per_host, "services_per_host"
+        count = agent.services()
+        if role is not Role.SERVICE:
+            limit, reason, count = OTHER_SOURCES_PER_AGENT, "sources_per_agent", len(agent.sources) - count
+        if count >= limit:
+            self._forget_sources(agent, now)
+            count = agent.services() if role is Role.SERVICE else len(agent.sources) - agent.services()
+            if count >= limit:
+                self._drop(reason, agent.address, f"{reason} = {limit} is reached, a new one is not shown")
+                return None
+        assert sample.ds_class is not None and sample.ds_index is not None
+        source = agent.sources[key] = Source(agent, sample.ds_class, sample.ds_index)
+        return source
+
+    def _other_name(self, source: Source) -> bool:
+        """The index speaks of something else now. A host keeps its counters, a service begins anew."""
+        if source.role is Role.HOST:
+            return True
+        self.ledger.retire(source)
+        source.reset()
+        return False
+
+    def _name(self, source: Source, values: tuple[float, ...]) -> None:
+        """What the source is called; an excluded service gets no role and so is never shown."""
+        texts = source.texts
+        if source.role is Role.INTERFACE:
+            source.name = texts.get("name") or f"if{source.ds_index}"
+        elif source.role is Role.SERVICE:
+            name = texts.get("hostname") or texts.get("application") or ""
+            source.kind = kind_of(name, source.form, texts, values)
+            source.name = name or f"{source.kind}-{source.ds_index}"
+            service = self.service_map.service_of(source.name)
+            source.service = service or ""
+            source.role = Role.SERVICE if service is not None else Role.NONE
+
+    def _take_host(self, source: Source) -> None:
+        """The host's own sample: its name and how many CPUs bound what can be used."""
+        agent = source.agent
+        agent.host = source
+        index = source.form.value_index(_CPU_NUM)
+        if index is not None:
+            agent.cpus = int(source.values[index])
+        name = source.texts.get("hostname", "")
+        if name != agent.name:
+            self._note(agent.address, "named", f"is host {name!r}" + (f", was {agent.name!r}" if agent.name else ""))
+            agent.name = name
+            self._move(agent, self.pools.pool_of(name or agent.address, agent.address))
+
+    def _move(self, agent: Agent, pool: str) -> None:
+        """Another pool: what was done so far stays with the old one."""
+        if pool != agent.pool:
+            for source in agent.sources.values():
+                self.ledger.retire(source)
+            agent.pool = pool
+
+    # --- time
+
+    def sweep(self, now: float) -> None:
+        """Forget what has been silent for `forget_after` seconds. Called by snapshot, at most once a second."""
+        if self._next_sweep - 60 < now < self._next_sweep:
+            return
+        self._next_sweep = now + 1.0
+        limit = self.config.sflow.forget_after
+        for agent in list(self.agents.values()):
+            self._forget_sources(agent, now - limit)
+            if not agent.sources and agent.last_heard <= now - limit:
+                self._forget_agent(agent)
+
+    def _forget_sources(self, agent: Agent, before: float) -> None:
+        """Drop the sources whose time was over before `before`; their pools keep what they did."""
+        for key, source in list(agent.sources.items()):
+            if source.expires <= before:
+                self.ledger.retire(source)
+                self.ledger.depart(source)
+                del agent.sources[key]
+                if agent.host is source:
+                    agent.host = None
+
+    def _forget_agent(self, agent: Agent) -> None:
+        self._note(agent.address, "gone", f"host {agent.name!r} is forgotten, it has been silent for long")
+        del self.agents[agent.address]
+        for key, (_, other) in list(self._streams.items()):
+            if other is agent:
+                del self._streams[key]
+
+    def snapshot(self, now: float) -> Snapshot:
+        """The state at `now`, in seconds since the epoch."""
+        self.sweep(now)
+        return derive_snapshot(self, now)
+
+
+_CPU_NUM = next(one for one in COUNTER_RECORDS[2003].fields if one.name == "cpu_num")

@@ -1,0 +1,1 @@
+"""Where datagrams come from: the network and captures. All reading and listening of the package is here."""

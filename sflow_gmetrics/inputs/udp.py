@@ -1,0 +1,105 @@
+"""The UDP port: a thread with a plain blocking receive loop, and what the kernel dropped.
+
+An asyncio protocol would cost as much for each datagram as everything that is done with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import InputError
+
+DATAGRAM = 65_535
+_SECOND = struct.pack("ll", 0, 500_000)
+"""How long a receive can block, so that the thread sees that it is to end (struct timeval)."""
+
+
+class UdpInput:
+    """A bound UDP socket whose datagrams go to `receive(payload)`, from a thread of its own.
+
+    Raises InputError where the address cannot be listened on.
+    """
+
+    def __init__(self, host: str, port: int, receive_buffer: int, receive: Callable[[bytes], None]) -> None:
+        self._receive = receive
+        self._ending = threading.Event()
+        self.socket = _bind(host, port, receive_buffer)
+        self.host, self.port = self.socket.getsockname()[:2]
+        self._thread = threading.Thread(target=self._loop, name=f"udp-{self.port}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to receive."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and close the socket."""
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join(2.0)
+        self.socket.close()
+
+    def _loop(self) -> None:
+        receive, take = self.socket.recv, self._receive
+        while not self._ending.is_set():
+            with contextlib.suppress(BlockingIOError, InterruptedError, ConnectionError):
+                while True:
+                    take(receive(DATAGRAM))
+                    if self._ending.is_set():
+                        return
+
+    @property
+    def receive_buffer(self) -> int:
+        """The size of the buffer in bytes, without the half that the kernel uses for itself."""
+        return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+
+    def kernel_drops(self) -> int:
+        """How many datagrams the kernel has dropped because the buffer was full; 0 where it does not say."""
+        try:
+            inode = os.fstat(self.socket.fileno()).st_ino
+            table = "udp6" if self.socket.family == socket.AF_INET6 else "udp"
+            lines = Path("/proc/net", table).read_text(encoding="ascii").splitlines()[1:]
+        except (OSError, ValueError):
+            return 0
+        for line in lines:
+            words = line.split()
+            if len(words) > 12 and words[9] == str(inode):
+                return int(words[12])
+        return 0
+
+
+def _bind(host: str, port: int, receive_buffer: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise InputError(f"[sflow] listen: {host}:{port}: {error.strerror or error}") from None
+    try:
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" else 1)
+        force = getattr(socket, "SO_RCVBUFFORCE", 33)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, force, receive_buffer)
+        except OSError:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _SECOND)
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        raise InputError(f"[sflow] listen: UDP {host}:{port}: {error.strerror}; {_cure(error, port)}") from None
+    return bound
+
+
+def _cure(error: OSError, port: int) -> str:
+    if error.errno == 98:
+        return f"another program listens there: find it with 'ss -lunp sport = :{port}', or set another port"
+    if error.errno == 13:
+        return "ports below 1024 need root or CAP_NET_BIND_SERVICE"
+    return "set an address of this machine, or 0.0.0.0 for all"

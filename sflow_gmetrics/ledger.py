@@ -1,0 +1,58 @@
+"""What the pools have done in all: the work of members that moved, changed or left.
+
+A pool's total is the sum of its members' increases. Those of present members stand in their
+rows (total minus base); the ledger keeps those of the others, so that no pool total falls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .source import Source
+
+Key = tuple[str, str, str]
+"""(pool, service, kind); the service is "" for the hosts' own counters."""
+Sums = dict[tuple[str, tuple[tuple[str, str], ...]], int]
+"""Raw increases by family name and constant labels."""
+
+LIMIT = 100_000
+"""How many services of pools are kept apart; what comes after them is kept under one name."""
+OVERFLOW = "_other_"
+
+
+class Ledger:
+    """Sums of increases of what is no longer there, by pool, service and family."""
+
+    def __init__(self) -> None:
+        self.sums: dict[Key, Sums] = {}
+
+    def retire(self, source: Source) -> None:
+        """Keep what the source has done for its pool, and let it begin from here."""
+        sums: Sums | None = None
+        for index, key in source.form.pool_counters:
+            total, base = source.totals[index], source.base[index]
+            if total is None or base is None or total == base:
+                continue
+            if sums is None:
+                sums = self._open(source.agent.pool, source.service, source.kind)
+            sums[key] = sums.get(key, 0) + total - base
+        source.base = list(source.totals)
+
+    def _open(self, pool: str, service: str, kind: str) -> Sums:
+        if (pool, service, kind) not in self.sums and len(self.sums) >= LIMIT:
+            service = OVERFLOW
+        return self.sums.setdefault((pool, service, kind), {})
+
+    def depart(self, source: Source) -> None:
+        """A member of a merged service (several units under one name) goes: its host keeps its totals."""
+        if not source.service or source.service == source.name:
+            return
+        kept = source.agent.departed.setdefault(source.service, {})
+        for one, total in zip(source.form.counters, source.totals, strict=True):
+            if total and one.family is not None:
+                key = (one.family.name, one.name)
+                kept[key] = kept.get(key, 0) + total
+
+    def of(self, pool: str, service: str, kind: str) -> Mapping[tuple[str, tuple[tuple[str, str], ...]], int]:
+        """What has been kept for a service of a pool."""
+        return self.sums.get((pool, service, kind), {})

@@ -1,0 +1,139 @@
+"""One stream of datagrams: what its sequence numbers and the agent's clock say.
+
+A stream is keyed by agent address and sub-agent. It tells new datagrams from late ones and
+duplicates, notices a restarted agent, counts what was lost, and says whether the agent's
+uptime can be trusted to measure time.
+Source: sFlow version 5, section 5 (datagram sequence number, uptime); RFC 3550, appendix A.1
+for the rule that a sequence that jumps back is believed once its successor arrives.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+from itertools import count
+
+HALF = 1 << 31
+MASK = (1 << 32) - 1
+
+LATE_LIMIT_MS = 30_000
+"""How far back in the agent's time a datagram can lie and still be a late one."""
+AGREEMENT = 60.0
+"""By how many seconds the agent's clock and ours may drift apart (late datagrams included)."""
+_SLEW = 0.001
+
+_epochs = count(1)
+
+
+class Verdict(Enum):
+    """What a datagram is to its stream."""
+
+    NEW = "new"
+    LATE = "late"
+    SUSPECT = "suspect"
+    """It may come from a restarted agent: it is kept until the next one tells."""
+    RESTARTED = "restarted"
+    """A suspect's successor: the agent has restarted, and the suspect is to be taken first."""
+
+
+class Stream:
+    """The state of one (agent, sub-agent).
+
+    `epoch` changes with every restart; within one, `uptime` (seconds, unwrapped) only grows.
+    `agrees` says whether the last datagram's uptime fits the receive time.
+    """
+
+    __slots__ = (
+        "_lag",
+        "_recent",
+        "_uptime_ms",
+        "agrees",
+        "anchor",
+        "datagrams",
+        "epoch",
+        "lost",
+        "reordered",
+        "restarts",
+        "sequence",
+        "suspect",
+        "uptime",
+        "wraps_ms",
+    )
+
+    def __init__(self, sequence: int, uptime_ms: int, now: float) -> None:
+        self.datagrams = self.lost = self.reordered = self.restarts = 0
+        self._recent: deque[int] = deque(maxlen=32)
+        self.suspect: tuple[int, int, float, bytes] | None = None
+        self._begin(sequence, uptime_ms, now)
+
+    def _begin(self, sequence: int, uptime_ms: int, now: float) -> None:
+        self.epoch = next(_epochs)
+        self.sequence = sequence
+        self._uptime_ms = uptime_ms
+        self.wraps_ms = 0
+        self.uptime = uptime_ms / 1000
+        self.anchor = self._lag = now - self.uptime
+        self.agrees = True
+        self._recent.clear()
+        self._recent.append(sequence << 32 | uptime_ms)
+        self.suspect = None
+        self.datagrams += 1
+
+    @property
+    def started(self) -> float:
+        """When the agent started, in seconds since the epoch."""
+        return self.anchor
+
+    def accept(self, sequence: int, uptime_ms: int, now: float, payload: bytes) -> Verdict:
+        """Judge the next datagram and, if it is new, move on to it."""
+        ahead = (sequence - self.sequence) & MASK
+        if ahead == 0 or ahead >= HALF:
+            return self._behind(sequence, uptime_ms, now, payload)
+        if uptime_ms < self._uptime_ms:
+            if self._uptime_ms - uptime_ms < HALF:
+                self.restart(sequence, uptime_ms, now)
+                return Verdict.NEW
+            self.wraps_ms += 1 << 32
+        self.suspect = None
+        self.lost += ahead - 1
+        self.datagrams += 1
+        self.sequence = sequence
+        self._uptime_ms = uptime_ms
+        self._recent.append(sequence << 32 | uptime_ms)
+        self.uptime = (uptime_ms + self.wraps_ms) / 1000
+        self._compare(now - self.uptime)
+        return Verdict.NEW
+
+    def restart(self, sequence: int, uptime_ms: int, now: float) -> None:
+        """The agent has started afresh: sequence, uptime and sample sequences begin again."""
+        self.restarts += 1
+        self._begin(sequence, uptime_ms, now)
+
+    def _compare(self, lag: float) -> None:
+        """Does the agent's clock still run with ours? A step of our clock is forgiven, a drift is not."""
+        off = lag - self.anchor
+        if -AGREEMENT <= off <= AGREEMENT:
+            self.agrees = True
+            self.anchor += off * _SLEW
+        else:
+            self.agrees = False
+            if abs(lag - self._lag) > AGREEMENT:
+                self.anchor = lag
+        self._lag = lag
+
+    def _behind(self, sequence: int, uptime_ms: int, now: float, payload: bytes) -> Verdict:
+        """A sequence number that is not ahead: late, double, or that of an agent that has restarted."""
+        self.reordered += 1
+        back_ms = self._uptime_ms - uptime_ms
+        if 0 <= back_ms <= LATE_LIMIT_MS:
+            known = [entry & MASK for entry in self._recent if entry >> 32 == sequence]
+            if not known or known[-1] == uptime_ms:
+                return Verdict.LATE
+            self.restart(sequence, uptime_ms, now)
+            return Verdict.NEW
+        if self.suspect is not None:
+            earlier, earlier_ms, _, _ = self.suspect
+            if 0 < (sequence - earlier) & MASK <= 32 and uptime_ms >= earlier_ms:
+                return Verdict.RESTARTED
+        self.suspect = (sequence, uptime_ms, now, payload)
+        return Verdict.SUSPECT
