@@ -62,38 +62,49 @@ class Block:
     template: str
 
 
+@dataclass(slots=True)
+class Labels:
+    """The label texts of many rows, and the values they were made of."""
+
+    values: Sequence[tuple[str, ...]]
+    texts: list[str]
+
+
 class Templates:
     """The label texts and templates of the page rendered last, to be used again where the rows are the same."""
 
     def __init__(self) -> None:
         self._old: dict[object, Block] = {}
         self._new: dict[object, Block] = {}
-        self._old_labels: dict[object, str] = {}
-        self._new_labels: dict[object, str] = {}
+        self._old_labels: dict[object, Labels] = {}
+        self._new_labels: dict[object, Labels] = {}
 
     def begin(self) -> None:
         """A new page: what is not used on it will be forgotten."""
         self._old, self._new = self._new, {}
         self._old_labels, self._new_labels = self._new_labels, {}
 
-    def labels(self, names: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
-        """label_text for each of many rows of values."""
-        old, new = self._old_labels, self._new_labels
-        texts = []
-        for values in rows:
-            key = (names, values)
-            text = old.get(key) or new.get(key) or label_text(names, values)
-            new[key] = text
-            texts.append(text)
-        return texts
+    def labels(self, key: object, names: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+        """label_text for each of many rows of values; the same list while the rows are the same."""
+        found = self._old_labels.get(key) or self._new_labels.get(key)
+        if found is None or found.values != rows:
+            found = Labels(rows, [label_text(names, values) for values in rows])
+        self._new_labels[key] = found
+        return found.texts
 
-    def render(self, key: object, name: str, extra: str, labels: Sequence[str], numbers: Sequence[Number]) -> str:
-        """The samples of `name`, one for each of `labels`; `extra` are labels that all have."""
+    def render(
+        self, key: object, name: str, extra: str, labels: Sequence[str], numbers: Sequence[Number | None]
+    ) -> str:
+        """The samples of `name`, one for each of `labels` whose number is known; `extra` are labels that all have."""
+        if None in numbers:
+            known = [(label, value) for label, value in zip(labels, numbers, strict=True) if value is not None]
+            labels, numbers = [label for label, _ in known], [value for _, value in known]
+            if not known:
+                return ""
         block = self._old.get(key)
         if block is None or (block.labels is not labels and block.labels != labels):
-            tail = f",{extra}}} %r\n" if extra else "} %r\n"
-            tail = tail.replace("%", "%%").replace("%%r\n", "%r\n") if "%" in extra else tail
-            block = Block(labels, "".join([f"{name}{{{_percent(label)}{tail}" for label in labels]))
+            head, tail = name + "{", f",{_percent(extra)}}} %r\n" if extra else "} %r\n"
+            block = Block(labels, "".join([head + _percent(label) + tail for label in labels]))
         self._new[key] = block
         return block.template % tuple(numbers)
 

@@ -64,7 +64,8 @@ def _pool(pool: PoolLines) -> str:
     down = f", <span class=down>{pool.down} down</span>" if pool.down else ""
     return (
         f"<h2>Pool {escape(pool.name)} <small>{pool.up} hosts up{down}</small></h2>"
-        "<table><tr><th>Service<th>Kind<th class=n>Hosts<th class=n>CPUs used<th><th class=n>Memory<th class=n>I/O per s</tr>"
+        "<table><tr><th>Service<th>Kind<th class=n>Hosts<th class=n>CPUs used<th>"
+        "<th class=n>Memory<th class=n>I/O per s</tr>"
         f"{rows}</table>{more}"
     )
 

@@ -9,9 +9,7 @@ Source: Prometheus exposition formats; OpenMetrics 1.0.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from sflow_gmetrics import __version__
 from sflow_gmetrics.layout import Form
@@ -21,6 +19,7 @@ from sflow_gmetrics.snapshot import Host, Pool, PoolService, Row, Service, Snaps
 from sflow_gmetrics.structures import COUNTER_RECORDS
 
 from . import families as f
+from .columns import columns_of, float32, group_by_form, scaled
 from .exposition import FamilyText, Number, Templates, label_text
 from .families import Extra
 
@@ -30,6 +29,7 @@ GROUPS_OFF = frozenset(("interface", "netstat", "vdi"))
 """The groups that are shown only where [web] groups names them."""
 
 _LABELS = {Role.HOST: f.HOST, Role.SERVICE: f.SERVICE, Role.INTERFACE: f.INTERFACE}
+_JVM_TEXTS = ("vm_name", "vm_vendor", "vm_version")
 _RUNNING = frozenset((0, 1, 2))
 """Domain states that mean it runs: no state, running, blocked."""
 
@@ -51,14 +51,17 @@ def _render(snapshot: Snapshot, *, openmetrics: bool) -> bytes:
     _templates.begin()
     hosts = [host for host in snapshot.hosts() if host.up]
     _hosts(page, snapshot)
-    _role(page, Role.HOST, [((host.pool, host.name), host.row) for host in hosts if host.row is not None])
-    services = [((host.pool, host.name, one.name, one.kind), one) for host in hosts for one in host.services]
-    _role(page, Role.SERVICE, [(place, one.row) for place, one in services])
-    _services(page, services)
+    known = [(host, host.row) for host in hosts if host.row is not None]
+    _role(page, Role.HOST, [(host.pool, host.name) for host, _ in known], [row for _, row in known])
+    services = [one for host in hosts for one in host.services]
+    places = [one.place for one in services]
+    _role(page, Role.SERVICE, places, [one.row for one in services])
+    _services(page, places, services)
     if "interface" in page.groups:
-        interfaces = [((host.pool, host.name, one.name), one.row) for host in hosts for one in host.interfaces]
-        _role(page, Role.INTERFACE, interfaces)
-        _interfaces(page, interfaces)
+        ports = [(host, one) for host in hosts for one in host.interfaces]
+        where = [(host.pool, host.name, one.name) for host, one in ports]
+        _role(page, Role.INTERFACE, where, [one.row for _, one in ports])
+        _interfaces(page, where, [one.row for _, one in ports])
     for pool in snapshot.pools:
         _pool(page, pool)
     _agents(page, snapshot)
@@ -87,12 +90,14 @@ class _Page:
             found = self.families[extra.name] = FamilyText(extra.name, extra.type, extra.help)
         found.add(label_text(extra.labels, values), number)
 
-    def many(self, extra: Extra, rows: Sequence[tuple[str, ...]], numbers: Sequence[Number]) -> None:
-        """Many samples of one family, from a template that is kept."""
+    def many(
+        self, extra: Extra, rows: Sequence[tuple[str, ...]], numbers: Sequence[Number | None], key: object = None
+    ) -> None:
+        """Many samples of one family, from a template that is kept under `key`."""
         if rows:
             family = self.families.setdefault(extra.name, FamilyText(extra.name, extra.type, extra.help))
-            labels = _templates.labels(extra.labels, rows)
-            family.blocks.append(_templates.render(extra.name, extra.name, "", labels, numbers))
+            labels = _templates.labels((extra.name, key), extra.labels, rows)
+            family.blocks.append(_templates.render((extra.name, key), extra.name, "", labels, numbers))
 
     def text(self, *, openmetrics: bool) -> str:
         body = "".join(family.text(openmetrics=openmetrics) for family in self.families.values())
@@ -102,105 +107,31 @@ class _Page:
 # --- families that follow from fields
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Column:
-    """One family of a form: where its number stands in a row and how to read it."""
-
-    family: Family
-    kind: Kind
-    extra: str
-    read: Callable[[list[Row]], list[Number | None]]
-    per_application: bool
-
-
-def _columns(form: Form, role: Role) -> list[Column]:
-    key = f"prometheus {role.value}"
-    columns: list[Column] | None = form.derived.get(key)
-    if columns is None:
-        columns = form.derived[key] = [
-            Column(
-                one.family,
-                one.kind,
-                label_text(*zip(*one.family.labels, strict=True)) if one.family.labels else "",
-                _reader(form, one),
-                structure.name.startswith("app_"),
-            )
-            for structure in form.structures
-            if structure.role is role
-            for one in structure.fields
-            if one.family is not None and (form.value_index(one) is not None)
-        ]
-    return columns
-
-
-def _reader(form: Form, one: Field) -> Callable[[list[Row]], list[Number | None]]:
-    """A function from rows to one number each, None where it is not known."""
-    scale = UNITS[one.unit].scale
-    up, down = scale.numerator, scale.denominator
-    index = form.value_index(one)
-    assert index is not None and one.family is not None
-    if one.is_counter:
-        at = form.counter_index(one)
-        assert at is not None
-        return lambda rows: scaled([row.totals[at] for row in rows], up, down)
-    if one.family.name.endswith("boot_time_seconds"):
-        return lambda rows: [row.moments.get(index) for row in rows]
-    unknown = {unavailable_value(one)} | ({0} if one.zero_unknown else set())
-    if one.type.code == "f":
-        return lambda rows: [_float32(row.values[index]) if row.values[index] not in unknown else None for row in rows]
-
-    def gauges(rows: list[Row]) -> list[Number | None]:
-        numbers: list[Any] = [row.values[index] for row in rows]
-        if not unknown.isdisjoint(numbers):
-            numbers = [None if value in unknown else value for value in numbers]
-        return scaled(numbers, up, down)
-
-    return gauges
-
-
-def scaled(numbers: list[Any], up: int, down: int) -> list[Number | None]:
-    """The numbers times up / down; None stays."""
-    if up == down == 1:
-        return numbers
-    if None in numbers:
-        return [None if value is None else value * up / down for value in numbers]
-    if up == 1:
-        return [value / down for value in numbers]
-    return [value * up / down for value in numbers]
-
-
-def _float32(value: float) -> float:
-    """The decimal that a person would write for a 32-bit float."""
-    return float(f"{value:.7g}")
-
-
-def _role(page: _Page, role: Role, rows: Sequence[tuple[tuple[str, ...], Row]]) -> None:
+def _role(page: _Page, role: Role, places: Sequence[tuple[str, ...]], rows: Sequence[Row]) -> None:
     """All families of the rows of one role, form by form."""
-    forms: dict[Form, list[tuple[tuple[str, ...], Row]]] = {}
-    for entry in rows:
-        forms.setdefault(entry[1].form, []).append(entry)
     names = _LABELS[role]
-    for form, members in forms.items():
-        labels = _templates.labels(names, (values for values, _ in members))
-        own = [row for _, row in members]
-        applications: list[str] | None = None
-        for index, column in enumerate(_columns(form, role)):
+    for form, members in group_by_form(places, rows).items():
+        labels = _templates.labels((role, form), names, members.places)
+        applications: list[str] = []
+        for index, column in enumerate(columns_of(form, role)):
             if column.family.group and column.family.group not in page.groups:
                 continue
-            if column.per_application and applications is None:
-                applications = _templates.labels(
-                    (*names, "application"), ((*values, row.texts.get("application", "")) for values, row in members)
+            chosen = labels
+            if column.per_application:
+                applications = applications or _templates.labels(
+                    (role, form, "application"),
+                    (*names, "application"),
+                    [
+                        (*place, row.texts.get("application", ""))
+                        for place, row in zip(members.places, members.rows, strict=True)
+                    ],
                 )
-            chosen = applications if column.per_application and applications is not None else labels
-            numbers = column.read(own)
-            key: object = (id(form), role, index)
-            if None in numbers:
-                known = [(label, value) for label, value in zip(chosen, numbers, strict=True) if value is not None]
-                if not known:
-                    continue
-                chosen, numbers = [label for label, _ in known], [value for _, value in known]
-            block = _templates.render(key, column.family.name, column.extra, chosen, numbers)  # type: ignore[arg-type]
-            page.declared(column.family, column.kind).blocks.append(block)
+                chosen = applications
+            block = _templates.render(
+                (role, form, index), column.family.name, column.extra, chosen, column.read(members)
+            )
+            if block:
+                page.declared(column.family, column.kind).blocks.append(block)
 
 
 # --- hosts, services, interfaces
@@ -239,25 +170,21 @@ _STATE, _MEMORY = _field(2101, "state"), _field(2102, "memory")
 _IF_TYPE, _IF_DIRECTION, _IF_STATUS = _field(1, "ifType"), _field(1, "ifDirection"), _field(1, "ifStatus")
 
 
-def _services(page: _Page, services: Sequence[tuple[tuple[str, ...], Service]]) -> None:
+def _services(page: _Page, places: Sequence[tuple[str, ...]], services: Sequence[Service]) -> None:
     """What the services are and whether they run."""
-    infos = [(*place, one.row.texts.get("uuid", ""), one.ds) for place, one in services]
-    page.many(f.SERVICE_INFO, infos, [1] * len(infos))
-    states: list[tuple[tuple[str, ...], int]] = []
-    for place, one in services:
-        row = one.row
-        index = row.form.value_index(_STATE)
+    page.many(f.SERVICE_INFO, [one.info for one in services], [1] * len(services))
+    for form, members in group_by_form(places, [one.row for one in services]).items():
+        index = form.value_index(_STATE)
         if index is not None:
-            states.append((place, int(row.values[index] in _RUNNING)))
-        if "vm_name" in row.texts:
-            names = (row.texts.get(key, "") for key in ("vm_name", "vm_vendor", "vm_version"))
-            page.add(f.JVM_INFO, (*place, *names), 1)
-    page.many(f.SERVICE_UP, [place for place, _ in states], [up for _, up in states])
+            page.many(f.SERVICE_UP, members.places, [int(value in _RUNNING) for value in members.values[index]], form)
+        if form.is_jvm:
+            for place, row in zip(members.places, members.rows, strict=True):
+                page.add(f.JVM_INFO, (*place, *(row.texts.get(key, "") for key in _JVM_TEXTS)), 1)
 
 
-def _interfaces(page: _Page, interfaces: Iterable[tuple[tuple[str, ...], Row]]) -> None:
+def _interfaces(page: _Page, places: Sequence[tuple[str, ...]], rows: Sequence[Row]) -> None:
     duplex = {1: "full", 2: "half", 3: "in", 4: "out"}
-    for place, row in interfaces:
+    for place, row in zip(places, rows, strict=True):
         index = row.form.value_index(_IF_STATUS)
         if index is None:
             continue
@@ -290,16 +217,9 @@ def _pool_service(page: _Page, pool: Pool, service: PoolService) -> None:
     label = label_text(f.POOL_SERVICE, place)
     _sums(page, label, service.sums())
     page.add(f.POOL_SERVICE_HOSTS, place, len(service.members))
-    rows = [member.row for member in service.members]
-    _gauge_sums(page, label, rows)
-    memory = [
-        value
-        for row in rows
-        if (index := row.form.value_index(_MEMORY)) is not None
-        and (value := row.values[index]) != unavailable_value(_MEMORY)
-    ]
-    if memory:
-        page.add(f.POOL_SERVICE_MEMORY_MAX, place, max(memory))
+    most = _gauge_sums(page, label, [member.row for member in service.members])
+    if most is not None:
+        page.add(f.POOL_SERVICE_MEMORY_MAX, place, most)
 
 
 def _sums(page: _Page, label: str, sums: dict[SumKey, int]) -> None:
@@ -313,20 +233,25 @@ def _sums(page: _Page, label: str, sums: dict[SumKey, int]) -> None:
         page.declared(one.family.pool, one.kind).add(labels, value or 0)
 
 
-def _gauge_sums(page: _Page, label: str, rows: list[Row]) -> None:
-    """The pool's gauges: sums over the members that are live."""
+def _gauge_sums(page: _Page, label: str, rows: list[Row]) -> Number | None:
+    """The pool's gauges: sums over the members that are live. The most memory of one of them is the result."""
     sums: dict[str, Number] = {}
+    most: Number | None = None
     for form, members in by_form(rows).items():
+        memory = form.value_index(_MEMORY)
         for name, index, unknown in _pool_gauges(form):
             values = [row.values[index] for row in members]
             if unknown in values:
                 values = [value for value in values if value != unknown]
             if values:
                 sums[name] = sums.get(name, 0) + sum(values)
+                if index == memory:
+                    most = max(*values, most or 0)
     for name, total in sums.items():
         one = _POOL_FIELDS[name]
         assert one.family is not None and one.family.pool is not None
-        page.declared(one.family.pool, one.kind).add(label, total if isinstance(total, int) else _float32(total))
+        page.declared(one.family.pool, one.kind).add(label, total if isinstance(total, int) else float32(total))
+    return most
 
 
 def _pool_gauges(form: Form) -> list[tuple[str, int, float | None]]:

@@ -7,18 +7,18 @@ caller with several threads holds a lock around the two.
 
 from __future__ import annotations
 
-import ipaddress
 import struct
 
 from .agent import Agent
 from .config import Config
 from .datagram import COUNTERS, COUNTERS_EXPANDED, SAMPLE_TYPES, Sample, decode_header, decode_sample
+from .derive import derive_snapshot
 from .errors import DecodeError
 from .layout import Layouts
 from .ledger import Ledger
 from .pools import AllowList, PoolMap, ServiceMap, kind_of
 from .schema import Role, tag_text
-from .snapshot import Snapshot, derive_snapshot
+from .snapshot import Snapshot
 from .source import Source
 from .stream import Stream, Verdict
 from .structures import COUNTER_RECORDS
@@ -67,7 +67,7 @@ class Collector:
         self.datagrams += 1
         self.bytes += len(payload)
         if len(payload) >= 28:
-            version, kind, _, sub_agent_id, sequence, uptime_ms, n_samples = _HEADER4(payload)
+            version, kind, _, _, sequence, uptime_ms, n_samples = _HEADER4(payload)
             if version == 5 and kind == 1:
                 entry = self._streams.get(payload[4:16])
                 if entry is not None:

@@ -144,6 +144,8 @@ class Field:
     bound: float | None = None
     per_cpu: bool = False
     zero_unknown: bool = False
+    truth: bool = False
+    """A TruthValue: 1 is yes and everything else no."""
     share: str = ""
     """The group of counters of which this one is a share ("cpu": the modes that add up to all time)."""
 

@@ -77,11 +77,13 @@ class Source:
         "epoch",
         "form",
         "identity",
+        "info",
         "interval",
         "kind",
         "length",
         "moments",
         "name",
+        "place",
         "previous",
         "received",
         "role",
@@ -106,6 +108,8 @@ class Source:
         self.ds_index = ds_index
         self.role = Role.NONE
         self.name = self.service = self.kind = ""
+        self.place = ("", "", "", "")
+        self.info = ("", "", "", "", "", "")
         self.interval = 0.0
         self.length = -1
 
@@ -117,6 +121,7 @@ class Source:
         self.identity = shape.identity(row)
         self.texts: Mapping[str, str] = shape.read_texts(row)
         old: Form | None = getattr(self, "form", None)
+        self.place = ("", "", "", "")
         self.shape = shape
         self.form = shape.form
         if old is not shape.form:

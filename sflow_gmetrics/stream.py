@@ -62,7 +62,7 @@ class Stream:
 
     def __init__(self, sequence: int, uptime_ms: int, now: float) -> None:
         self.datagrams = self.lost = self.reordered = self.restarts = 0
-        self._recent: deque[int] = deque(maxlen=32)
+        self._recent: deque[int] = deque(maxlen=64)
         self.suspect: tuple[int, int, float, bytes] | None = None
         self._begin(sequence, uptime_ms, now)
 
@@ -127,10 +127,11 @@ class Stream:
         back_ms = self._uptime_ms - uptime_ms
         if 0 <= back_ms <= LATE_LIMIT_MS:
             known = [entry & MASK for entry in self._recent if entry >> 32 == sequence]
-            if not known or known[-1] == uptime_ms:
+            if known and known[-1] != uptime_ms:
+                self.restart(sequence, uptime_ms, now)
+                return Verdict.NEW
+            if known or sequence > self._recent[0] >> 32:
                 return Verdict.LATE
-            self.restart(sequence, uptime_ms, now)
-            return Verdict.NEW
         if self.suspect is not None:
             earlier, earlier_ms, _, _ = self.suspect
             if 0 < (sequence - earlier) & MASK <= 32 and uptime_ms >= earlier_ms:

@@ -30,18 +30,19 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"inspect", "pools", "source"}),
     frozenset({"agent", "ledger"}),
     frozenset({"snapshot"}),
+    frozenset({"derive"}),
     frozenset({"collector"}),
     frozenset({CORE}),
     frozenset({"exporters", "inputs", "replay", "analytics"}),
     frozenset({"simulation"}),
-    frozenset({"app"}),
+    frozenset({"app", "demo", "live"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )
 """From the ground up. A module imports from layers below its own only; a package is one place."""
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
-EDGE = {"app", "cli", "__main__", "inputs", "replay", "simulation", "analytics"}
+EDGE = {"app", "cli", "__main__", "inputs", "replay", "simulation", "analytics", "demo", "live"}
 """The places of sflow_gmetrics that may do I/O or, like `analytics`, are built on top of the core."""
 IMPURE = {"exporters", "socket", "asyncio", "time", "threading", "logging"}
 

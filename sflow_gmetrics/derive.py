@@ -1,0 +1,243 @@
+"""From the collector's state to a Snapshot: who is shown, under which name, in which pool."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from .agent import Agent
+from .schema import Kind, Role
+from .snapshot import (
+    AgentStats,
+    CollectorStats,
+    Host,
+    Info,
+    Interface,
+    Place,
+    Pool,
+    PoolService,
+    Row,
+    Service,
+    Snapshot,
+)
+from .source import DEFAULT_INTERVAL, Source
+
+if TYPE_CHECKING:
+    from .collector import Collector
+
+
+def derive_snapshot(collector: Collector, now: float) -> Snapshot:
+    """The collector's state at `now` as a value."""
+    names = _host_names(collector.agents.values(), now)
+    pools: dict[str, _PoolDraft] = {}
+    agents = []
+    for agent in collector.agents.values():
+        draft = pools.setdefault(agent.pool, _PoolDraft(agent.pool))
+        host = draft.add(agent, names.get(agent.address), now)
+        agents.append(_agent_stats(agent, host, now))
+    for pool, service, kind in collector.ledger.sums:
+        draft = pools.setdefault(pool, _PoolDraft(pool))
+        if service:
+            draft.service(service, kind)
+    return Snapshot(
+        now,
+        collector.config,
+        tuple(pools[name].finish(collector) for name in sorted(pools)),
+        tuple(agents),
+        CollectorStats(
+            collector.datagrams,
+            collector.bytes,
+            collector.kernel_drops,
+            collector.receive_buffer,
+            dict(collector.samples),
+            collector.layouts.record_counts(),
+            dict(collector.decode_errors),
+            dict(collector.unknown_records),
+            dict(collector.dropped),
+        ),
+    )
+
+
+def _is_up(agent: Agent, now: float) -> bool:
+    """A host is up while its own samples come, or where it has none, those of anything on it."""
+    if agent.host is not None:
+        return now <= agent.host.expires
+    return any(now <= source.expires for source in agent.sources.values())
+
+
+def _host_names(agents: Iterable[Agent], now: float) -> dict[str, str]:
+    """A name of its own for each agent address.
+
+    Of two hosts with one name, the first heard keeps it and the other gets its address behind
+    it; one that is down gives way to one that is up, and is not shown.
+    """
+    names: dict[str, str] = {}
+    owners: dict[str, bool] = {}
+    for agent in sorted(agents, key=lambda one: (not _is_up(one, now), one.first_heard, one.address)):
+        name = agent.name or agent.address or "unknown"
+        if name.lower() in owners:
+            if not _is_up(agent, now):
+                continue
+            name = f"{name}-{agent.address}"
+        owners[name.lower()] = True
+        names[agent.address] = name
+    return names
+
+
+class _PoolDraft:
+    """A pool while its hosts are put together."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.hosts: list[Host] = []
+        self.services: dict[tuple[str, str], PoolService] = {}
+        self.rows: list[Row] = []
+
+    def service(self, name: str, kind: str) -> PoolService:
+        found = self.services.get((name, kind))
+        if found is None:
+            found = self.services[name, kind] = PoolService(name, kind)
+        return found
+
+    def add(self, agent: Agent, name: str | None, now: float) -> Host | None:
+        """Take an agent's sources into the pool; the host is None where another one has its name."""
+        up = _is_up(agent, now)
+        row: Row | None = None
+        texts: Mapping[str, str] = {}
+        interfaces: list[Interface] = []
+        groups: dict[str, list[tuple[Source, Row]]] = {}
+        for source in agent.sources.values():
+            role = source.role
+            if role is Role.SERVICE:
+                groups.setdefault(source.service, []).append((source, Row(source)))
+            elif role is Role.HOST:
+                own = Row(source)
+                self.rows.append(own)
+                if source is agent.host:
+                    texts = source.texts
+                    row = own if up else None
+            elif role is Role.INTERFACE and up and now <= source.expires:
+                interfaces.append(Interface(source.name, source.ds_index, Row(source)))
+        services: list[Service] = []
+        for group, members in groups.items():
+            services.extend(self._services(name or "", group, members, agent, up and name is not None, now))
+        if name is None:
+            return None
+        host = Host(
+            name,
+            agent.address,
+            agent.pool,
+            up,
+            bool(agent.name),
+            row,
+            texts,
+            tuple(services),
+            tuple(_distinct(interfaces)),
+            agent.first_heard,
+            agent.last_heard,
+            agent.host.own_interval if agent.host is not None else max(agent.interval or DEFAULT_INTERVAL, 1.0),
+            agent.started,
+        )
+        self.hosts.append(host)
+        return host
+
+    def _services(
+        self, host: str, group: str, members: list[tuple[Source, Row]], agent: Agent, up: bool, now: float
+    ) -> Iterable[Service]:
+        """The services of a host under one name: one, several told apart, or several merged by a rewrite rule."""
+        rows = [row for _, row in members]
+        pooled = self.service(group, members[0][0].kind)
+        for source, row in members:
+            self.service(group, source.kind).rows.append(row)
+        live = [(source, row) for source, row in members if up and now <= source.expires]
+        if not live:
+            return
+        first = live[0][0]
+        if any(source.service != source.name for source, _ in members):
+            merged = merge_rows([row for _, row in live], rows, agent.departed.get(group, {}))
+            service = Service(*self._place(first, host, group), merged, group)
+            pooled.members.append(service)
+            yield service
+            return
+        for source, row in live:
+            name = group if source is first else f"{group}-{source.ds_index}"
+            service = Service(*self._place(source, host, name), row, group)
+            self.service(group, source.kind).members.append(service)
+            yield service
+
+    def _place(self, source: Source, host: str, name: str) -> tuple[Info, Place]:
+        """The labels of a service, made anew only where they have changed."""
+        place = (self.name, host, name, source.kind)
+        if source.place != place:
+            source.place = place
+            source.info = (*place, source.texts.get("uuid", ""), f"{source.ds_class}:{source.ds_index}")
+        return source.info, source.place
+
+    def finish(self, collector: Collector) -> Pool:
+        for (name, kind), service in self.services.items():
+            service.kept = dict(collector.ledger.of(self.name, name, kind))
+        self.hosts.sort(key=lambda host: host.name)
+        services = tuple(self.services[key] for key in sorted(self.services))
+        kept = dict(collector.ledger.of(self.name, "", ""))
+        return Pool(self.name, tuple(self.hosts), services, tuple(self.rows), kept)
+
+
+def _distinct(interfaces: list[Interface]) -> Iterable[Interface]:
+    used: set[str] = set()
+    for one in interfaces:
+        name = one.name if one.name not in used else f"{one.name}-{one.index}"
+        used.add(name)
+        yield Interface(name, one.index, one.row)
+
+
+def merge_rows(live: list[Row], everyone: list[Row], departed: Mapping[tuple[str, str], int]) -> Row:
+    """One row for several sources under one name: gauges and increases of the living, totals of all.
+
+    The form is that of the first; numbers that the others do not have count as nothing.
+    `departed` are totals of members that have been forgotten, so that no sum falls.
+    """
+    first = live[0]
+    merged = object.__new__(Row)
+    merged.form, merged.texts, merged.moments, merged.elapsed = first.form, first.texts, first.moments, first.elapsed
+    merged.alive = max(row.alive for row in live)
+    merged.interval = max(row.interval for row in live)
+    merged.base = [None] * len(first.form.counters)
+    values: list[Any] = []
+    for index, one in enumerate(first.form.fields):
+        if one.kind is not Kind.GAUGE:
+            values.append(first.values[index])
+            continue
+        parts = [row.values[at] for row in live if (at := row.form.value_index(one)) is not None]
+        known = [part for part in parts if part != one.type.unavailable]
+        values.append(sum(known) if known else one.type.unavailable)
+    merged.values = tuple(values)
+    totals: list[int | None] = []
+    deltas: list[int | None] = []
+    for one in first.form.counters:
+        present = [(row, at) for row in everyone if (at := row.form.counter_index(one)) is not None]
+        known_totals = [total for row, at in present if (total := row.totals[at]) is not None]
+        family = one.family.name if one.family is not None else ""
+        totals.append(sum(known_totals) + departed.get((family, one.name), 0) if known_totals else None)
+        rate = [delta / row.elapsed for row, at in present if row in live and (delta := row.deltas[at]) is not None]
+        deltas.append(round(sum(rate) * first.elapsed) if rate else None)
+    merged.totals, merged.deltas = totals, deltas
+    return merged
+
+
+def _agent_stats(agent: Agent, host: Host | None, now: float) -> AgentStats:
+    streams = agent.streams.values()
+    return AgentStats(
+        agent.address,
+        host.name if host is not None else agent.name or agent.address,
+        agent.pool,
+        tuple(sorted(agent.streams)),
+        sum(stream.datagrams for stream in streams),
+        sum(stream.lost for stream in streams),
+        sum(stream.reordered for stream in streams),
+        sum(stream.restarts for stream in streams),
+        agent.samples_lost,
+        dict(agent.resets),
+        len(agent.sources),
+        agent.last_heard,
+        _is_up(agent, now),
+    )
