@@ -2,6 +2,7 @@
 # test    what CI runs: the Debian packages that the tests start, lint, format, types, tests
 # run     the collector, fed with a recording: nothing else is needed
 # bench   measures the collector beside what it replaces
+# docs    makes the generated tables of the documentation anew
 # format  puts the source into form
 # clean   removes what the other targets made
 
@@ -16,7 +17,7 @@ ifneq ($(CURDIR),$(shell test -x $(BIN)/python && $(BIN)/python -c '' 2>/dev/nul
 $(STAMP): remake
 endif
 
-.PHONY: setup test run bench format clean packages remake
+.PHONY: setup test run bench docs format clean packages remake
 .NOTPARALLEL:
 
 setup: $(STAMP)
@@ -42,6 +43,9 @@ run: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench
+
+docs: setup
+	$(BIN)/python -m tests.test_docs --update
 
 format: setup
 	$(BIN)/ruff check --fix .

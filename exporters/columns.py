@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from sflow_gmetrics.layout import Form
@@ -12,25 +13,51 @@ from sflow_gmetrics.operators import unavailable_value
 from sflow_gmetrics.schema import UNITS, Family, Field, Kind, Role
 from sflow_gmetrics.snapshot import Row
 
-from .exposition import Number, label_text
+from .exposition import Convert, label_text
+
+AT_ONCE = 1_000
+"""How many rows are read together: they stay in the processor's cache while all their columns are read."""
+
+
+def read_columns(rows: Sequence[Row], part: str, indices: Iterable[int]) -> dict[int, list[Any]]:
+    """Some columns of the rows of one form, by index; `part` is "values", "totals" or "base"."""
+    columns: dict[int, list[Any]] = {index: [] for index in indices}
+    for start in range(0, len(rows), AT_ONCE):
+        some = list(map(attrgetter(part), rows[start : start + AT_ONCE]))
+        for index, column in columns.items():
+            column += map(itemgetter(index), some)
+    return columns
 
 
 class Members:
     """The rows of one form, whose they are, and their numbers by column."""
 
-    def __init__(self) -> None:
+    def __init__(self, form: Form) -> None:
+        self._form = form
         self.places: list[tuple[str, ...]] = []
         self.rows: list[Row] = []
 
     @cached_property
-    def values(self) -> list[tuple[Any, ...]]:
-        """One column for each field of the form."""
-        return list(zip(*(row.values for row in self.rows), strict=True))
+    def values(self) -> dict[int, list[Any]]:
+        """The columns of gauges and other numbers that are no counters, by index."""
+        return read_columns(
+            self.rows, "values", [index for index, one in enumerate(self._form.fields) if not one.is_counter]
+        )
 
     @cached_property
-    def totals(self) -> list[tuple[int | None, ...]]:
-        """One column for each counter of the form."""
-        return list(zip(*(row.totals for row in self.rows), strict=True))
+    def totals(self) -> dict[int, list[int | None]]:
+        """The columns of counters, by index."""
+        columns = read_columns(self.rows, "totals", range(len(self._form.counters)))
+        for number, row in enumerate(self.rows):
+            for at in row.missed:
+                if row.values[self._raw[at]] == self._form.counters[at].type.unavailable:
+                    columns[at][number] = None
+        return columns
+
+    @cached_property
+    def _raw(self) -> list[int]:
+        """Where the raw value of each counter stands."""
+        return [index for index, one in enumerate(self._form.fields) if one.is_counter]
 
 
 def group_by_form(places: Sequence[tuple[str, ...]], rows: Sequence[Row]) -> dict[Form, Members]:
@@ -39,7 +66,7 @@ def group_by_form(places: Sequence[tuple[str, ...]], rows: Sequence[Row]) -> dic
     for place, row in zip(places, rows, strict=True):
         members = forms.get(row.form)
         if members is None:
-            members = forms[row.form] = Members()
+            members = forms[row.form] = Members(row.form)
         members.places.append(place)
         members.rows.append(row)
     return forms
@@ -47,12 +74,18 @@ def group_by_form(places: Sequence[tuple[str, ...]], rows: Sequence[Row]) -> dic
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Column:
-    """One family of a form: where its number stands in a row and how to read it."""
+    """One family of a form: where its numbers stand in the rows and how to show them.
+
+    `read` gives the numbers as they are kept, `unknown` are those that say "not known", and
+    `convert` turns the others into base units.
+    """
 
     family: Family
     kind: Kind
     extra: str
-    read: Callable[[Members], Sequence[Number | None]]
+    read: Callable[[Members], list[Any]]
+    unknown: tuple[float | None, ...]
+    convert: Convert
     per_application: bool
 
 
@@ -62,57 +95,50 @@ def columns_of(form: Form, role: Role) -> list[Column]:
     columns: list[Column] | None = form.derived.get(key)
     if columns is None:
         columns = form.derived[key] = [
-            Column(
-                one.family,
-                one.kind,
-                label_text(*zip(*one.family.labels, strict=True)) if one.family.labels else "",
-                _reader(form, one),
-                structure.name.startswith("app_"),
-            )
+            _column(form, one, structure.name.startswith("app_"))
             for structure in form.structures
             if structure.role is role
             for one in structure.fields
-            if one.family is not None and (form.value_index(one) is not None)
+            if one.family is not None and form.value_index(one) is not None
         ]
     return columns
 
 
-def _reader(form: Form, one: Field) -> Callable[[Members], Sequence[Number | None]]:
-    """A function from rows to one number each, None where it is not known."""
+def _column(form: Form, one: Field, per_application: bool) -> Column:
+    index, at = form.value_index(one), form.counter_index(one)
+    assert index is not None and one.family is not None
+    extra = label_text(*zip(*one.family.labels, strict=True)) if one.family.labels else ""
+
+    def column(read: Callable[[Members], list[Any]], unknown: tuple[float | None, ...], convert: Convert) -> Column:
+        assert one.family is not None
+        return Column(one.family, one.kind, extra, read, unknown, convert, per_application)
+
+    if at is not None:
+        return column(lambda members: members.totals[at], (None,), base_units(one))
+    if one.family.name.endswith("boot_time_seconds"):
+        return column(lambda members: [row.moments.get(index) for row in members.rows], (None,), as_it_is)
+    if one.truth:
+        return column(lambda members: members.values[index], (), lambda numbers: [int(one == 1) for one in numbers])
+    unknown = (unavailable_value(one), *([0] if one.zero_unknown else []))
+    return column(lambda members: members.values[index], unknown, base_units(one))
+
+
+def base_units(one: Field) -> Convert:
+    """A function from numbers of a field to the same in base units."""
     scale = UNITS[one.unit].scale
     up, down = scale.numerator, scale.denominator
-    index = form.value_index(one)
-    assert index is not None and one.family is not None
-    if one.is_counter:
-        at = form.counter_index(one)
-        assert at is not None
-        return lambda members: scaled(members.totals[at], up, down)
-    if one.family.name.endswith("boot_time_seconds"):
-        return lambda members: [row.moments.get(index) for row in members.rows]
-    if one.truth:
-        return lambda members: [int(value == 1) for value in members.values[index]]
-    unknown = [unavailable_value(one), *([0] if one.zero_unknown else [])]
-
-    def gauges(members: Members) -> Sequence[Number | None]:
-        numbers: Sequence[Any] = members.values[index]
-        if any(value in numbers for value in unknown):
-            numbers = [None if value in unknown else value for value in numbers]
-        if one.type.code == "f":
-            return [None if value is None else float32(value) for value in numbers]
-        return scaled(numbers, up, down)
-
-    return gauges
-
-
-def scaled(numbers: Sequence[Any], up: int, down: int) -> Sequence[Number | None]:
-    """The numbers times up / down; None stays."""
+    if one.type.code == "f":
+        return lambda numbers: [float32(value) for value in numbers]
     if up == down == 1:
-        return numbers
-    if None in numbers:
-        return [None if value is None else value * up / down for value in numbers]
+        return as_it_is
     if up == 1:
-        return [value / down for value in numbers]
-    return [value * up / down for value in numbers]
+        return lambda numbers: [value / down for value in numbers]
+    return lambda numbers: [value * up / down for value in numbers]
+
+
+def as_it_is(numbers: Sequence[Any]) -> Sequence[Any]:
+    """No conversion."""
+    return numbers
 
 
 def float32(value: float) -> float:

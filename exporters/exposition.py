@@ -6,10 +6,13 @@ template for many rows that stays as long as the set of its rows does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 Number = float | int
+Convert = Callable[[Sequence[Any]], Sequence[Number]]
+"""From numbers as they are kept to numbers as they are shown."""
 
 _ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
@@ -21,7 +24,7 @@ def escape(value: str) -> str:
 
 def label_text(names: Iterable[str], values: Iterable[str]) -> str:
     """Labels without braces: pool="web",host="h"."""
-    return ",".join(f'{name}="{escape(value)}"' for name, value in zip(names, values, strict=True))
+    return ",".join([f'{name}="{escape(value)}"' for name, value in zip(names, values, strict=True)])
 
 
 @dataclass(slots=True)
@@ -31,22 +34,22 @@ class FamilyText:
     name: str
     type: str
     help: str
-    blocks: list[str] = field(default_factory=list)
+    blocks: list[bytes] = field(default_factory=list)
 
     def add(self, labels: str, value: Number) -> None:
         """One sample."""
         braces = f"{{{labels}}}" if labels else ""
-        self.blocks.append(f"{self.name}{braces} {number(value)}\n")
+        self.blocks.append(f"{self.name}{braces} {number(value)}\n".encode())
 
-    def text(self, *, openmetrics: bool) -> str:
-        """The family with its HELP and TYPE; nothing if it has no samples."""
-        if not self.blocks:
-            return ""
+    def parts(self, *, openmetrics: bool) -> list[bytes]:
+        """The family's HELP and TYPE, and its blocks; nothing if it has no samples."""
+        if not any(self.blocks):
+            return []
         name = self.name.removesuffix("_total") if openmetrics and self.type == "counter" else self.name
         quoted = self.help.replace("\\", r"\\").replace("\n", r"\n")
         if openmetrics:
             quoted = quoted.replace('"', r"\"")
-        return "".join((f"# HELP {name} {quoted}\n# TYPE {name} {self.type}\n", *self.blocks))
+        return [f"# HELP {name} {quoted}\n# TYPE {name} {self.type}\n".encode(), *self.blocks]
 
 
 def number(value: Number) -> str:
@@ -54,16 +57,34 @@ def number(value: Number) -> str:
     return repr(value) if value.__class__ is int or value.__class__ is float else repr(float(value))
 
 
-@dataclass(slots=True)
-class Block:
-    """The samples of one family over many rows, as a template for their numbers."""
+class Block(NamedTuple):
+    """The samples of one family over many rows: what they were made of, their template and their text.
+
+    `known` are the labels of the rows whose number is known.
+    """
 
     labels: Sequence[str]
+    numbers: Sequence[Any]
+    known: Sequence[str]
     template: str
+    text: bytes
 
 
-@dataclass(slots=True)
-class Labels:
+class Samples(NamedTuple):
+    """Many samples of the family `name`: one for each of `labels` whose number is none of `unknown`.
+
+    `extra` are labels that all of them have.
+    """
+
+    name: str
+    labels: Sequence[str]
+    numbers: Sequence[Any]
+    extra: str = ""
+    unknown: Sequence[float | None] = ()
+    convert: Convert | None = None
+
+
+class Labels(NamedTuple):
     """The label texts of many rows, and the values they were made of."""
 
     values: Sequence[tuple[str, ...]]
@@ -71,7 +92,11 @@ class Labels:
 
 
 class Templates:
-    """The label texts and templates of the page rendered last, to be used again where the rows are the same."""
+    """The label texts and blocks of the page rendered last, to be used again.
+
+    Labels and templates stay while the rows are the same; where the numbers are the same too
+    (limits, sizes, services without work), so does the text.
+    """
 
     def __init__(self) -> None:
         self._old: dict[object, Block] = {}
@@ -92,21 +117,28 @@ class Templates:
         self._new_labels[key] = found
         return found.texts
 
-    def render(
-        self, key: object, name: str, extra: str, labels: Sequence[str], numbers: Sequence[Number | None]
-    ) -> str:
-        """The samples of `name`, one for each of `labels` whose number is known; `extra` are labels that all have."""
-        if None in numbers:
-            known = [(label, value) for label, value in zip(labels, numbers, strict=True) if value is not None]
-            labels, numbers = [label for label, _ in known], [value for _, value in known]
-            if not known:
-                return ""
+    def render(self, key: object, samples: Samples) -> bytes:
+        """The text of many samples; `key` tells them from others on the page."""
         block = self._old.get(key)
-        if block is None or (block.labels is not labels and block.labels != labels):
-            head, tail = name + "{", f",{_percent(extra)}}} %r\n" if extra else "} %r\n"
-            block = Block(labels, "".join([head + _percent(label) + tail for label in labels]))
+        if block is None or block.labels is not samples.labels or block.numbers != samples.numbers:
+            block = _make_block(block, samples)
         self._new[key] = block
-        return block.template % tuple(numbers)
+        return block.text
+
+
+def _make_block(old: Block | None, samples: Samples) -> Block:
+    """The block of these samples, with the template of the old one where that has the same rows."""
+    known, values = samples.labels, samples.numbers
+    if any(value in values for value in samples.unknown):
+        pairs = [pair for pair in zip(known, values, strict=True) if pair[1] not in samples.unknown]
+        known, values = [label for label, _ in pairs], [value for _, value in pairs]
+    if old is not None and (old.known is known or old.known == known):
+        known, template = old.known, old.template
+    else:
+        extra = f",{_percent(samples.extra)}" if samples.extra else ""
+        template = "".join([f"{samples.name}{{{_percent(label)}{extra}}} %r\n" for label in known])
+    text = template % tuple(samples.convert(values) if samples.convert is not None else values)
+    return Block(samples.labels, samples.numbers, known, template, text.encode("utf-8"))
 
 
 def _percent(label: str) -> str:

@@ -7,61 +7,40 @@ mapping, without `..`, hosts in lower case.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from math import ceil
+from typing import NamedTuple
 
 from sflow_gmetrics.layout import Form
+from sflow_gmetrics.names import Names, safe_name, safe_value
 from sflow_gmetrics.operators import Bound, Text, Value
 from sflow_gmetrics.operators import Row as OperatorRow
 from sflow_gmetrics.schema import Metric, Role
 from sflow_gmetrics.snapshot import Host, Row, Snapshot
 
-NAME_LENGTH = 64
-"""How long a host's or a service's name can be; collisions add a suffix."""
+__all__ = [
+    "SETTLING",
+    "GangliaCluster",
+    "GangliaRow",
+    "Names",
+    "Plan",
+    "clusters_of",
+    "host_tmax",
+    "metric_tmax",
+    "plan_of",
+    "rows_of",
+    "safe_name",
+    "safe_value",
+    "switches_of",
+]
+
 SETTLING = 90.0
 """For how many seconds a host that has not told its name is held back.
 
 Its services are heard before its own sample; shown under its address, it would leave a dead
 host behind in every gmetad and a directory of RRD files.
 """
-
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
-_DOTS = re.compile(r"\.\.+")
-_UNSAFE_VALUE = re.compile(r"[^ !#-%(-;=?-~]")
-
-
-@lru_cache(100_000)
-def safe_name(raw: str) -> str:
-    """A name that Ganglia can carry in XML, paths and URLs."""
-    name = _DOTS.sub("_", _UNSAFE.sub("_", raw)).lstrip(".").rstrip(".")[:NAME_LENGTH]
-    return name or "_"
-
-
-def safe_value(raw: str) -> str:
-    """A text in printable ASCII without the characters that XML gives a meaning."""
-    return _UNSAFE_VALUE.sub("_", raw)[:256]
-
-
-class Names:
-    """Gives each raw name a safe one that no other has."""
-
-    def __init__(self) -> None:
-        self._used: set[str] = set()
-
-    def give(self, raw: str, suffix: str, *, lower: bool = False) -> str:
-        """The safe name, with the suffix behind it if another one has it already."""
-        name = safe_name(raw)
-        if lower:
-            name = name.lower()
-        if name in self._used:
-            name = f"{name}-{safe_name(suffix)}"
-        while name in self._used:
-            name += "_"
-        self._used.add(name)
-        return name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,8 +102,7 @@ def switches_of(snapshot: Snapshot) -> frozenset[str]:
     return frozenset(name for name in ("netstat", "interfaces") if getattr(gmond, name))
 
 
-@dataclass(frozen=True, slots=True)
-class GangliaRow:
+class GangliaRow(NamedTuple):
     """A row with its place in Ganglia.
 
     Its metrics are `<name>.<metric>`; the host's own row has the name "", and plain metrics.
@@ -140,9 +118,11 @@ def rows_of(host: Host, switches: frozenset[str]) -> Iterable[GangliaRow]:
     if host.row is not None:
         yield GangliaRow("", host.row, plan_of(host.row.form, Role.HOST, switches))
     names = Names()
+    plans: dict[Form, Plan] = {}
     for service in host.services:
-        name = names.give(service.name, service.ds.partition(":")[2])
-        yield GangliaRow(name, service.row, plan_of(service.row.form, Role.SERVICE, switches))
+        form = service.row.form
+        plan = plans.get(form) or plans.setdefault(form, plan_of(form, Role.SERVICE, switches))
+        yield GangliaRow(names.give(service.name, service.ds.partition(":")[2]), service.row, plan)
     if "interfaces" in switches:
         for interface in host.interfaces:
             name = names.give(interface.name, str(interface.index))

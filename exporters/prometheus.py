@@ -9,19 +9,20 @@ Source: Prometheus exposition formats; OpenMetrics 1.0.
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 from sflow_gmetrics import __version__
 from sflow_gmetrics.layout import Form
-from sflow_gmetrics.operators import unavailable_value
-from sflow_gmetrics.schema import UNITS, Family, Field, Kind, Role
-from sflow_gmetrics.snapshot import Host, Pool, PoolService, Row, Service, Snapshot, SumKey, by_form
+from sflow_gmetrics.schema import Field, Role
+from sflow_gmetrics.snapshot import Host, Row, Service, Snapshot
 from sflow_gmetrics.structures import COUNTER_RECORDS
 
 from . import families as f
-from .columns import columns_of, float32, group_by_form, scaled
-from .exposition import FamilyText, Number, Templates, label_text
+from .columns import Members, columns_of, group_by_form
+from .exposition import Samples, Templates
 from .families import Extra
+from .page import Page
+from .pool_sums import write_pool
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 CONTENT_TYPE_OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -47,70 +48,35 @@ def render_openmetrics(snapshot: Snapshot) -> bytes:
 
 
 def _render(snapshot: Snapshot, *, openmetrics: bool) -> bytes:
-    page = _Page(frozenset(snapshot.config.web.groups))
     _templates.begin()
+    page = Page(frozenset(snapshot.config.web.groups), _templates)
     hosts = [host for host in snapshot.hosts() if host.up]
     _hosts(page, snapshot)
     known = [(host, host.row) for host in hosts if host.row is not None]
-    _role(page, Role.HOST, [(host.pool, host.name) for host, _ in known], [row for _, row in known])
+    _role(page, Role.HOST, group_by_form([(host.pool, host.name) for host, _ in known], [row for _, row in known]))
     services = [one for host in hosts for one in host.services]
-    places = [one.place for one in services]
-    _role(page, Role.SERVICE, places, [one.row for one in services])
-    _services(page, places, services)
+    forms = group_by_form([one.place for one in services], [one.row for one in services])
+    _role(page, Role.SERVICE, forms)
+    _services(page, services, forms)
     if "interface" in page.groups:
         ports = [(host, one) for host in hosts for one in host.interfaces]
-        where = [(host.pool, host.name, one.name) for host, one in ports]
-        _role(page, Role.INTERFACE, where, [one.row for _, one in ports])
-        _interfaces(page, where, [one.row for _, one in ports])
+        forms = group_by_form([(host.pool, host.name, one.name) for host, one in ports], [one.row for _, one in ports])
+        _role(page, Role.INTERFACE, forms)
+        _interfaces(page, forms)
     for pool in snapshot.pools:
-        _pool(page, pool)
+        write_pool(page, pool)
     _agents(page, snapshot)
     _collector(page, snapshot)
-    text = page.text(openmetrics=openmetrics)
-    return text.encode("utf-8")
-
-
-class _Page:
-    """The families of a page in the order in which they are to stand."""
-
-    def __init__(self, groups: frozenset[str]) -> None:
-        self.groups = groups
-        self.families: dict[str, FamilyText] = {}
-
-    def declared(self, family: Family, kind: Kind) -> FamilyText:
-        found = self.families.get(family.name)
-        if found is None:
-            type_name = "counter" if kind is Kind.COUNTER else "gauge"
-            found = self.families[family.name] = FamilyText(family.name, type_name, family.help)
-        return found
-
-    def add(self, extra: Extra, values: Iterable[str], number: Number) -> None:
-        found = self.families.get(extra.name)
-        if found is None:
-            found = self.families[extra.name] = FamilyText(extra.name, extra.type, extra.help)
-        found.add(label_text(extra.labels, values), number)
-
-    def many(
-        self, extra: Extra, rows: Sequence[tuple[str, ...]], numbers: Sequence[Number | None], key: object = None
-    ) -> None:
-        """Many samples of one family, from a template that is kept under `key`."""
-        if rows:
-            family = self.families.setdefault(extra.name, FamilyText(extra.name, extra.type, extra.help))
-            labels = _templates.labels((extra.name, key), extra.labels, rows)
-            family.blocks.append(_templates.render((extra.name, key), extra.name, "", labels, numbers))
-
-    def text(self, *, openmetrics: bool) -> str:
-        body = "".join(family.text(openmetrics=openmetrics) for family in self.families.values())
-        return body + "# EOF\n" if openmetrics else body
+    return page.text(openmetrics=openmetrics)
 
 
 # --- families that follow from fields
 
 
-def _role(page: _Page, role: Role, places: Sequence[tuple[str, ...]], rows: Sequence[Row]) -> None:
+def _role(page: Page, role: Role, forms: Mapping[Form, Members]) -> None:
     """All families of the rows of one role, form by form."""
     names = _LABELS[role]
-    for form, members in group_by_form(places, rows).items():
+    for form, members in forms.items():
         labels = _templates.labels((role, form), names, members.places)
         applications: list[str] = []
         for index, column in enumerate(columns_of(form, role)):
@@ -118,35 +84,43 @@ def _role(page: _Page, role: Role, places: Sequence[tuple[str, ...]], rows: Sequ
                 continue
             chosen = labels
             if column.per_application:
-                applications = applications or _templates.labels(
-                    (role, form, "application"),
-                    (*names, "application"),
-                    [
-                        (*place, row.texts.get("application", ""))
-                        for place, row in zip(members.places, members.rows, strict=True)
-                    ],
-                )
+                applications = applications or _applications(role, form, members)
                 chosen = applications
-            block = _templates.render(
-                (role, form, index), column.family.name, column.extra, chosen, column.read(members)
-            )
-            if block:
-                page.declared(column.family, column.kind).blocks.append(block)
+            numbers = column.read(members)
+            samples = Samples(column.family.name, chosen, numbers, column.extra, column.unknown, column.convert)
+            page.column((role, form, index), column.family, column.kind, samples)
+
+
+def _applications(role: Role, form: Form, members: Members) -> list[str]:
+    """The labels of rows that are told apart by application too."""
+    rows = [(*place, row.texts.get("application", "")) for place, row in zip(members.places, members.rows, strict=True)]
+    return _templates.labels((role, form, "application"), (*_LABELS[role], "application"), rows)
 
 
 # --- hosts, services, interfaces
 
 
-def _hosts(page: _Page, snapshot: Snapshot) -> None:
-    for host in snapshot.hosts():
-        place = (host.pool, host.name)
-        page.add(f.HOST_UP, place, int(host.up))
-        if not host.up:
-            continue
-        if host.row is not None:
-            page.add(f.HOST_LAST_SAMPLE, place, round(host.row.alive, 3))
-        if host.texts:
-            page.add(f.HOST_INFO, (*place, host.address, host.texts.get("uuid", ""), *_system(host)), 1)
+def _hosts(page: Page, snapshot: Snapshot) -> None:
+    """Which hosts there are, whether they are heard, and what they are."""
+    hosts = list(snapshot.hosts())
+    labels = _templates.labels("hosts", f.HOST, [(host.pool, host.name) for host in hosts])
+    page.many(f.HOST_UP, labels, [int(host.up) for host in hosts])
+    samples = [round(host.row.alive, 3) if host.up and host.row is not None else None for host in hosts]
+    page.many(f.HOST_LAST_SAMPLE, labels, samples)
+    _infos(
+        page,
+        f.HOST_INFO,
+        [
+            (host.pool, host.name, host.address, host.texts.get("uuid", ""), *_system(host))
+            for host in hosts
+            if host.up and host.texts
+        ],
+    )
+
+
+def _infos(page: Page, extra: Extra, rows: Sequence[tuple[str, ...]], key: object = None) -> None:
+    """A family that is always 1."""
+    page.many(extra, _templates.labels((extra.name, key), extra.labels, rows), [1] * len(rows), key)
 
 
 def _system(host: Host) -> tuple[str, str, str]:
@@ -166,132 +140,61 @@ def _field(tag: int, name: str) -> Field:
 
 
 _OS_NAME, _MACHINE = _field(2000, "os_name"), _field(2000, "machine_type")
-_STATE, _MEMORY = _field(2101, "state"), _field(2102, "memory")
+_STATE = _field(2101, "state")
 _IF_TYPE, _IF_DIRECTION, _IF_STATUS = _field(1, "ifType"), _field(1, "ifDirection"), _field(1, "ifStatus")
 
 
-def _services(page: _Page, places: Sequence[tuple[str, ...]], services: Sequence[Service]) -> None:
+def _services(page: Page, services: Sequence[Service], forms: Mapping[Form, Members]) -> None:
     """What the services are and whether they run."""
-    page.many(f.SERVICE_INFO, [one.info for one in services], [1] * len(services))
-    for form, members in group_by_form(places, [one.row for one in services]).items():
+    _infos(page, f.SERVICE_INFO, [one.info for one in services])
+    for form, members in forms.items():
         index = form.value_index(_STATE)
         if index is not None:
-            page.many(f.SERVICE_UP, members.places, [int(value in _RUNNING) for value in members.values[index]], form)
+            labels = _templates.labels((Role.SERVICE, form), f.SERVICE, members.places)
+            page.many(f.SERVICE_UP, labels, [int(value in _RUNNING) for value in members.values[index]], form)
         if form.is_jvm:
-            for place, row in zip(members.places, members.rows, strict=True):
-                page.add(f.JVM_INFO, (*place, *(row.texts.get(key, "") for key in _JVM_TEXTS)), 1)
+            texts = [tuple(row.texts.get(key, "") for key in _JVM_TEXTS) for row in members.rows]
+            _infos(page, f.JVM_INFO, [(*a, *b) for a, b in zip(members.places, texts, strict=True)], form)
 
 
-def _interfaces(page: _Page, places: Sequence[tuple[str, ...]], rows: Sequence[Row]) -> None:
+def _interfaces(page: Page, forms: Mapping[Form, Members]) -> None:
+    """What the interfaces are and whether they work."""
     duplex = {1: "full", 2: "half", 3: "in", 4: "out"}
-    for place, row in zip(places, rows, strict=True):
-        index = row.form.value_index(_IF_STATUS)
-        if index is None:
+    for form, members in forms.items():
+        index, kind, direction = (form.value_index(one) for one in (_IF_STATUS, _IF_TYPE, _IF_DIRECTION))
+        if index is None or kind is None or direction is None:
             continue
-        kind, direction = row.form.value_index(_IF_TYPE), row.form.value_index(_IF_DIRECTION)
-        assert kind is not None and direction is not None
-        values = row.values
-        words = (str(values[0]), str(values[kind]), duplex.get(values[direction], "unknown"))
-        page.add(f.INTERFACE_INFO, (*place, *words), 1)
-        page.add(f.INTERFACE_ADMIN_UP, place, values[index] & 1)
-        page.add(f.INTERFACE_UP, place, values[index] >> 1 & 1)
-
-
-# --- pools
-
-
-def _pool(page: _Page, pool: Pool) -> None:
-    up = sum(host.up for host in pool.hosts)
-    if pool.hosts:
-        page.add(f.POOL_HOSTS, (pool.name, "up"), up)
-        page.add(f.POOL_HOSTS, (pool.name, "down"), len(pool.hosts) - up)
-    label = label_text(("pool",), (pool.name,))
-    _sums(page, label, pool.sums())
-    _gauge_sums(page, label, [host.row for host in pool.hosts if host.row is not None])
-    for service in pool.services:
-        _pool_service(page, pool, service)
-
-
-def _pool_service(page: _Page, pool: Pool, service: PoolService) -> None:
-    place = (pool.name, service.name, service.kind)
-    label = label_text(f.POOL_SERVICE, place)
-    _sums(page, label, service.sums())
-    page.add(f.POOL_SERVICE_HOSTS, place, len(service.members))
-    most = _gauge_sums(page, label, [member.row for member in service.members])
-    if most is not None:
-        page.add(f.POOL_SERVICE_MEMORY_MAX, place, most)
-
-
-def _sums(page: _Page, label: str, sums: dict[SumKey, int]) -> None:
-    """The pool's counters: increases of all members, in base units."""
-    for (name, extra), total in sums.items():
-        one = _POOL_FIELDS[name]
-        assert one.family is not None and one.family.pool is not None
-        scale = UNITS[one.unit].scale
-        labels = f"{label},{label_text(*zip(*extra, strict=True))}" if extra else label
-        (value,) = scaled([total], scale.numerator, scale.denominator)
-        page.declared(one.family.pool, one.kind).add(labels, value or 0)
-
-
-def _gauge_sums(page: _Page, label: str, rows: list[Row]) -> Number | None:
-    """The pool's gauges: sums over the members that are live. The most memory of one of them is the result."""
-    sums: dict[str, Number] = {}
-    most: Number | None = None
-    for form, members in by_form(rows).items():
-        memory = form.value_index(_MEMORY)
-        for name, index, unknown in _pool_gauges(form):
-            values = [row.values[index] for row in members]
-            if unknown in values:
-                values = [value for value in values if value != unknown]
-            if values:
-                sums[name] = sums.get(name, 0) + sum(values)
-                if index == memory:
-                    most = max(*values, most or 0)
-    for name, total in sums.items():
-        one = _POOL_FIELDS[name]
-        assert one.family is not None and one.family.pool is not None
-        page.declared(one.family.pool, one.kind).add(label, total if isinstance(total, int) else float32(total))
-    return most
-
-
-def _pool_gauges(form: Form) -> list[tuple[str, int, float | None]]:
-    found: list[tuple[str, int, float | None]] | None = form.derived.get("prometheus pool")
-    if found is None:
-        found = form.derived["prometheus pool"] = [
-            (one.family.pool.name, index, unavailable_value(one))
-            for index, one in enumerate(form.fields)
-            if one.kind is Kind.GAUGE and one.family is not None and one.family.pool is not None
+        rows = [
+            (*place, str(row.values[0]), str(row.values[kind]), duplex.get(row.values[direction], "unknown"))
+            for place, row in zip(members.places, members.rows, strict=True)
         ]
-    return found
-
-
-_POOL_FIELDS: dict[str, Field] = {
-    one.family.pool.name: one
-    for structure in COUNTER_RECORDS.values()
-    for one in structure.fields
-    if one.family is not None and one.family.pool is not None
-}
+        _infos(page, f.INTERFACE_INFO, rows, form)
+        labels = _templates.labels((Role.INTERFACE, form), f.INTERFACE, members.places)
+        status = members.values[index]
+        page.many(f.INTERFACE_ADMIN_UP, labels, [value & 1 for value in status], form)
+        page.many(f.INTERFACE_UP, labels, [value >> 1 & 1 for value in status], form)
 
 
 # --- the agents and the collector itself
 
 
-def _agents(page: _Page, snapshot: Snapshot) -> None:
-    for agent in snapshot.agents:
-        for sub_agent in agent.sub_agents:
-            page.add(f.AGENT_INFO, (agent.address, agent.pool, agent.host, str(sub_agent)), 1)
-        for extra, number in (
-            (f.AGENT_DATAGRAMS, agent.datagrams),
-            (f.AGENT_LOST, agent.lost),
-            (f.AGENT_REORDERED, agent.reordered),
-            (f.AGENT_SAMPLES_LOST, agent.samples_lost),
-            (f.AGENT_RESTARTS, agent.restarts),
-            (f.AGENT_LAST_SEEN, round(agent.last_heard, 3)),
-        ):
-            page.add(extra, (agent.address,), number)
+def _agents(page: Page, snapshot: Snapshot) -> None:
+    agents = snapshot.agents
+    places = [(one.address, one.pool, one.host, str(sub_agent)) for one in agents for sub_agent in one.sub_agents]
+    _infos(page, f.AGENT_INFO, places)
+    labels = _templates.labels("agents", ("agent",), [(one.address,) for one in agents])
+    for extra, numbers in (
+        (f.AGENT_DATAGRAMS, [one.datagrams for one in agents]),
+        (f.AGENT_LOST, [one.lost for one in agents]),
+        (f.AGENT_REORDERED, [one.reordered for one in agents]),
+        (f.AGENT_SAMPLES_LOST, [one.samples_lost for one in agents]),
+        (f.AGENT_RESTARTS, [one.restarts for one in agents]),
+        (f.AGENT_LAST_SEEN, [round(one.last_heard, 3) for one in agents]),
+    ):
+        page.many(extra, labels, numbers)
 
 
-def _collector(page: _Page, snapshot: Snapshot) -> None:
+def _collector(page: Page, snapshot: Snapshot) -> None:
     stats = snapshot.stats
     page.add(f.BUILD_INFO, (__version__, platform.python_version()), 1)
     page.add(f.DATAGRAMS, (), stats.datagrams)

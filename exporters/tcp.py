@@ -1,6 +1,7 @@
 """The XML port: write the document to whoever connects, and close.
 
-A client that does not read costs one coroutine until its time is up, and holds up nobody.
+A client that does not read costs one coroutine until its time is up, and holds up nobody:
+when all places are taken, the one that has stood still longest has to go.
 """
 
 from __future__ import annotations
@@ -9,13 +10,22 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable
+from functools import partial
+from math import inf
 
 from sflow_gmetrics.errors import InputError
 
 CLIENTS = 64
-"""How many clients are served at once; one more is hung up on."""
+"""How many clients are served at once; more wait in the listening socket's queue."""
 PATIENCE = 60.0
 """How long a client may take to read the document, in seconds."""
+STALL = 10.0
+"""How long it may take to read one chunk of it, in seconds."""
+GRACE = 2.0
+"""The same while others wait for a place."""
+CHUNK = 1 << 16
+LINE = 2048
+"""The longest request line in bytes."""
 
 
 def listen_tcp(host: str, port: int, what: str) -> socket.socket:
@@ -43,51 +53,118 @@ def listen_tcp(host: str, port: int, what: str) -> socket.socket:
     return listener
 
 
+def _close(client: socket.socket, _task: asyncio.Task[None]) -> None:
+    client.close()
+
+
 class XmlPort:
     """Serves what `render()` gives on a listening socket, until cancelled."""
 
-    def __init__(self, listener: socket.socket, render: Callable[[], Awaitable[bytes]]) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        render: Callable[[], Awaitable[bytes]],
+        trusts: Callable[[str], bool] = lambda _address: True,
+    ) -> None:
         self.port: int = listener.getsockname()[1]
         self._listener = listener
         self._render = render
-        self._clients: set[asyncio.Task[None]] = set()
-        self.served = self.refused = self.abandoned = 0
+        self._trusts = trusts
+        self._clients: dict[asyncio.Task[None], float] = {}
+        """Each client with the time of its newest progress; no time while its document is made."""
+        self.served = self.abandoned = 0
 
     async def serve(self) -> None:
         """Accept clients for ever."""
         loop = asyncio.get_running_loop()
         try:
             while True:
+                await self._make_room()
                 try:
-                    client, _ = await loop.sock_accept(self._listener)
+                    client, peer = await loop.sock_accept(self._listener)
                 except OSError:
                     await asyncio.sleep(0.1)  # out of file descriptors: it passes
                     continue
-                client.setblocking(False)
-                if len(self._clients) >= CLIENTS:
-                    self.refused += 1
+                if not self._trusts(peer[0]):
                     client.close()
                     continue
+                client.setblocking(False)
                 task = loop.create_task(self._write(client))
-                self._clients.add(task)
-                task.add_done_callback(self._clients.discard)
+                self._clients[task] = inf
+                task.add_done_callback(self._clients.pop)
+                task.add_done_callback(partial(_close, client))
         finally:
-            self._listener.close()
-            for task in list(self._clients):
+            self.close()
+            clients = list(self._clients)
+            for task in clients:
                 task.cancel()
+            await asyncio.gather(*clients, return_exceptions=True)
+
+    def close(self) -> None:
+        """Listen no longer."""
+        self._listener.close()
+
+    async def _make_room(self) -> None:
+        """Wait until a client can be taken, at the cost of one that stands still if need be."""
+        while len(self._clients) >= CLIENTS:
+            slowest = min(self._clients, key=self._clients.__getitem__)
+            left = self._clients[slowest] + GRACE - asyncio.get_running_loop().time()
+            if left <= 0:
+                self.abandoned += 1
+                slowest.cancel()
+                await asyncio.wait((slowest,))
+            else:
+                await asyncio.wait(self._clients, timeout=min(left, GRACE), return_when=asyncio.FIRST_COMPLETED)
 
     async def _write(self, client: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        with client:
-            try:
-                document = await self._render()
-                async with asyncio.timeout(PATIENCE):
-                    await loop.sock_sendall(client, document)
-                self.served += 1
-                client.shutdown(socket.SHUT_WR)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(1.0):  # closing with unread bytes would cut the document off
-                        while await loop.sock_recv(client, 4096):
-                            pass
-            except (TimeoutError, OSError):
-                self.abandoned += 1
+        try:
+            document = memoryview(await self._document(client))
+            async with asyncio.timeout(PATIENCE):
+                for begin in range(0, len(document), CHUNK):
+                    self._progress()
+                    async with asyncio.timeout(STALL):
+                        await loop.sock_sendall(client, document[begin : begin + CHUNK])
+            self._progress()
+            self.served += 1
+            client.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):  # closing with unread bytes would cut the document off
+                    while await loop.sock_recv(client, 4096):
+                        pass
+        except (TimeoutError, OSError):
+            self.abandoned += 1
+
+    async def _document(self, client: socket.socket) -> bytes:
+        """What this client is to get."""
+        return await self._render()
+
+    def _progress(self, at: float | None = None) -> None:
+        """This client has got on just now; `inf`: it waits for us."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._clients[task] = asyncio.get_running_loop().time() if at is None else at
+
+
+class InteractivePort(XmlPort):
+    """The same, but a client first says in one line what it wants; `answer(line)` gives the document."""
+
+    def __init__(
+        self, listener: socket.socket, answer: Callable[[bytes], Awaitable[bytes]], trusts: Callable[[str], bool]
+    ) -> None:
+        super().__init__(listener, lambda: answer(b"/"), trusts)
+        self._answer = answer
+
+    async def _document(self, client: socket.socket) -> bytes:
+        """The answer to the client's line; a silent client is hung up on."""
+        self._progress()
+        loop = asyncio.get_running_loop()
+        line = b""
+        async with asyncio.timeout(STALL):
+            while len(line) < LINE and b"\n" not in line and b"\r" not in line:
+                chunk = await loop.sock_recv(client, LINE)
+                if not chunk:
+                    break
+                line += chunk
+        self._progress(inf)
+        return await self._answer(line)

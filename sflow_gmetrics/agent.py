@@ -29,6 +29,8 @@ class Agent:
         self.sources: dict[bytes, Source] = {}
         self.host: Source | None = None
         self.interval = 0.0
+        self.tidied = 0.0
+        """When it was last looked for sources to forget because there were too many."""
         self.samples_lost = self.samples_restarted = 0
         self.resets = dict.fromkeys(RESETS, 0)
         self.departed: dict[str, dict[tuple[str, str], int]] = {}
@@ -47,6 +49,10 @@ class Agent:
             self._allowances.clear()
             for source in self.sources.values():
                 source.forget_allowance()
+
+    def has_restarted_since(self, epoch: int) -> bool:
+        """Whether the stream that was in this epoch has begun another; else another sub-agent speaks."""
+        return all(stream.epoch != epoch for stream in self.streams.values())
 
     def allowances(self, form: Form, elapsed: float) -> list[float]:
         """Form.allowances for this host, shared by the sources that need the same."""

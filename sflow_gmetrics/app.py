@@ -5,41 +5,75 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import json
 import logging
 import signal
+import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from aiohttp import web
 
-from exporters import gmond, landing, prometheus
-from exporters.tcp import XmlPort, listen_tcp
+from exporters import gmetad, gmond, interactive, landing, prometheus
+from exporters.runtime import Runtime
+from exporters.tcp import InteractivePort, XmlPort, listen_tcp
+from exporters.view_files import write_views
+from exporters.views import render_views
 from exporters.web import make_app
 
 from .collector import Collector
 from .config import OFF, Config, split_address
-from .errors import InputError
+from .errors import EngineError, InputError
+from .inputs.federation import Federation
 from .inputs.udp import UdpInput
+from .pools import trusted
+from .remote import Remote
 from .snapshot import Snapshot
+from .storage import Storage
 
 log = logging.getLogger("sflow_gmetrics")
 
 FRESH = 0.25
 """For how many seconds a page is given to several readers, and not rendered again."""
+QUIET = frozenset(("new", "gone", "named", "back", "restarted"))
+"""Events that are no trouble."""
+VIEWS_INTERVAL = 15.0
+"""How often the views for ganglia-web are brought up to date, in seconds."""
 NOTE_INTERVAL = 60.0
 """How often the same event of the same agent is logged at the most, in seconds."""
+
+
+Address = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Listening:
     """Where the outputs can be reached; None where one is off."""
 
-    sflow: tuple[tuple[str, int], ...]
-    gmond: tuple[str, int] | None
-    web: tuple[str, int] | None
+    sflow: tuple[Address, ...]
+    gmond: Address | None = None
+    web: Address | None = None
+    gmetad: Address | None = None
+    interactive: Address | None = None
+
+
+def _views(snapshot: Snapshot) -> bytes:
+    """The views for ganglia-web as one JSON object: file name to contents."""
+    return json.dumps({name: content.decode() for name, content in render_views(snapshot).items()}).encode()
+
+
+_RENDERERS: Mapping[str, Callable[[Snapshot], bytes]] = {
+    "gmond": gmond.render,
+    "gmetad": gmetad.render,
+    "metrics": prometheus.render,
+    "openmetrics": prometheus.render_openmetrics,
+    "landing": landing.render,
+    "views": lambda snapshot: json.dumps(
+        {name: text.decode() for name, text in render_views(snapshot).items()}
+    ).encode(),
+}
 
 
 class App:
@@ -52,7 +86,14 @@ class App:
         self._lock = threading.Lock()
         self._inputs: list[UdpInput] = []
         self._pages: dict[str, tuple[float, bytes]] = {}
+        self._recent: tuple[float, Snapshot] | None = None
         self._rendering: dict[str, asyncio.Lock] = {}
+        self._ports: list[XmlPort] = []
+        self._storage = Storage(config.rrd, self.snapshot, clock) if config.rrd.root else None
+        self._federation = Federation(config.gmetad.sources, self._take_remotes) if config.gmetad.sources else None
+        self._runtime = Runtime(
+            lambda: self._storage.state if self._storage is not None else None, lambda: self.collector.remotes
+        )
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._logged: dict[tuple[str, str], float] = {}
@@ -72,10 +113,14 @@ class App:
             self.collector.kernel_drops = drops
             return self.collector.snapshot(self._clock())
 
+    def _take_remotes(self, remotes: tuple[Remote, ...]) -> None:
+        """What other collectors have, from the federation."""
+        with self._lock:
+            self.collector.remotes = remotes
+
     async def page(self, name: str) -> bytes:
         """A page, rendered in a thread; readers who come together get the same."""
-        lock = self._rendering.setdefault(name, asyncio.Lock())
-        async with lock:
+        async with self._rendering.setdefault(name, asyncio.Lock()):
             made, body = self._pages.get(name, (-1.0, b""))
             if not 0 <= time.monotonic() - made < FRESH:
                 body = await asyncio.to_thread(self._render, name)
@@ -83,14 +128,19 @@ class App:
             return body
 
     def _render(self, name: str) -> bytes:
-        snapshot = self.snapshot()
-        if name == "gmond":
-            return gmond.render(snapshot)
-        if name == "metrics":
-            return prometheus.render(snapshot)
-        if name == "openmetrics":
-            return prometheus.render_openmetrics(snapshot)
-        return landing.render(snapshot)
+        body = self._runtime.timed(name, lambda: _RENDERERS[name](self.snapshot()))
+        if name in ("metrics", "openmetrics"):
+            return self._runtime.append_to(body, openmetrics=name == "openmetrics")
+        return body
+
+    async def answer(self, request: bytes) -> bytes:
+        """The answer of the interactive port; those who come together ask the same snapshot."""
+        async with self._rendering.setdefault("interactive", asyncio.Lock()):
+            made, snapshot = self._recent or (-1.0, None)
+            if snapshot is None or not 0 <= time.monotonic() - made < FRESH:
+                snapshot = await asyncio.to_thread(self.snapshot)
+                self._recent = (time.monotonic(), snapshot)
+            return await asyncio.to_thread(interactive.answer, request, snapshot)
 
     # --- running
 
@@ -110,38 +160,67 @@ class App:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._loop.add_signal_handler(number, self._stop.set)
-        tasks: list[asyncio.Task[Any]] = []
+        tasks: list[asyncio.Task[None]] = []
         runner: web.AppRunner | None = None
         try:
-            self._open_inputs()
-            xml = self._open_gmond()
-            runner, address = await self._open_web()
-            if xml is not None:
-                tasks.append(self._loop.create_task(xml.serve()))
-            tasks.append(self._loop.create_task(self._watch()))
-            self.listening = Listening(
-                tuple((one.host, one.port) for one in self._inputs),
-                (split_address(self.config.gmond.listen)[0], xml.port) if xml is not None else None,
-                address,
-            )
+            self.listening, runner = await self._open()
+            tasks = [self._loop.create_task(one) for one in self._services()]
             _tune_garbage_collection()
-            for one in self._inputs:
-                one.start()
+            for thread in self._threads():
+                thread.start()
             self._log_start()
             if started is not None:
                 started(self.listening)
             await self._stop.wait()
             log.info("ending")
         finally:
-            for task in tasks:
-                task.cancel()
+            for one in tasks:
+                one.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            for port in self._ports:
+                port.close()
             if runner is not None:
                 await runner.cleanup()
-            for one in self._inputs:
-                one.stop()
+            for thread in self._threads():
+                thread.stop()
 
-    def _open_inputs(self) -> None:
+    def _services(self) -> Iterator[Coroutine[None, None, None]]:
+        """What runs in the event loop."""
+        for port in self._ports:
+            yield port.serve()
+        yield self._watch()
+        if self._federation is not None:
+            yield self._federation.run()
+        if self.config.views.directory:
+            yield self._keep_views()
+
+    def _threads(self) -> list[UdpInput | Storage]:
+        return [*self._inputs, *([self._storage] if self._storage is not None else [])]
+
+    async def _open(self) -> tuple[Listening, web.AppRunner | None]:
+        """Open every port. Raises InputError for the first that cannot be."""
+        gmetad = self.config.gmetad
+        trusts = trusted(gmetad.trusted_hosts)
+
+        def xml(listener: socket.socket) -> XmlPort:
+            return XmlPort(listener, lambda: self.page("gmond"))
+
+        def tree(listener: socket.socket) -> XmlPort:
+            return XmlPort(listener, lambda: self.page("gmetad"), trusts)
+
+        def asked(listener: socket.socket) -> XmlPort:
+            return InteractivePort(listener, self.answer, trusts)
+
+        sflow = self._open_inputs()
+        ports = (
+            self._open_port("[gmond] listen", self.config.gmond.listen, xml),
+            self._open_port("[gmetad] xml_listen", gmetad.xml_listen, tree),
+            self._open_port("[gmetad] interactive_listen", gmetad.interactive_listen, asked),
+        )
+        runner, page = await self._open_web()
+        return Listening(sflow, ports[0], page, ports[1], ports[2]), runner
+
+    def _open_inputs(self) -> tuple[Address, ...]:
         for address in self.config.sflow.listen:
             if address not in OFF:
                 wanted = self.config.sflow.receive_buffer
@@ -155,50 +234,87 @@ class App:
                         wanted,
                         wanted,
                     )
+        return tuple((one.host, one.port) for one in self._inputs)
 
-    def _open_gmond(self) -> XmlPort | None:
-        if self.config.gmond.listen in OFF:
+    def _open_port(self, key: str, address: str, make: Callable[[socket.socket], XmlPort]) -> Address | None:
+        if address in OFF:
             return None
-        listener = listen_tcp(*split_address(self.config.gmond.listen), "[gmond] listen")
-        return XmlPort(listener, lambda: self.page("gmond"))
+        host, port = split_address(address)
+        opened = make(listen_tcp(host, port, key))
+        self._ports.append(opened)
+        return host, opened.port
 
-    async def _open_web(self) -> tuple[web.AppRunner | None, tuple[str, int] | None]:
+    async def _open_web(self) -> tuple[web.AppRunner | None, Address | None]:
         if self.config.web.listen in OFF:
             return None, None
         host, port = split_address(self.config.web.listen)
         listener = listen_tcp(host, port, "[web] listen")
-        runner = web.AppRunner(make_app(self.page, lambda: self.listening is not None), access_log=None)
+        runner = web.AppRunner(
+            make_app(self.page, lambda: self.listening is not None), access_log=None, shutdown_timeout=1.0
+        )
         await runner.setup()
-        await web.SockSite(runner, listener, shutdown_timeout=1.0).start()
+        await web.SockSite(runner, listener).start()
         return runner, (host, listener.getsockname()[1])
 
     # --- events
 
     def _log_start(self) -> None:
-        assert self.listening is not None
-        for host, port in self.listening.sflow:
-            log.info("listening for sFlow on UDP %s:%d", host, port)
-        if self.listening.gmond is not None:
-            log.info("gmond XML on TCP %s:%d", *self.listening.gmond)
-        if self.listening.web is not None:
-            log.info("metrics and landing page on http://%s:%d/", *self.listening.web)
+        at = self.listening
+        assert at is not None
+        for one in at.sflow:
+            log.info("listening for sFlow on UDP %s", join_address(*one))
+        for text, output in (
+            ("gmond XML on TCP %s", at.gmond),
+            ("gmetad XML on TCP %s", at.gmetad),
+            ("gmetad's interactive port on TCP %s", at.interactive),
+            ("metrics and landing page on http://%s/", at.web),
+        ):
+            if output is not None:
+                log.info(text, join_address(*output))
 
     async def _watch(self) -> None:
-        """Forget what is gone, and log what the collector has noticed, each kind of event of an agent once a minute."""
+        """Forget what is gone, and log what has been noticed."""
         while True:
             await asyncio.sleep(1.0)
             with self._lock:
                 self.collector.sweep(self._clock())
                 notes = self.collector.take_notes()
-            now = time.monotonic()
             for (agent, event), (count, detail) in notes.items():
-                if now - self._logged.get((agent, event), -NOTE_INTERVAL) >= NOTE_INTERVAL:
-                    self._logged[agent, event] = now
-                    times = f" ({count} times)" if count > 1 else ""
-                    level = logging.INFO if event in ("new", "gone", "named") else logging.WARNING
-                    log.log(level, "agent %s: %s%s", agent or "unknown", detail, times)
-            if len(self._logged) > 10_000:
-                self._logged.clear()
+                self._say(f"agent {agent or 'unknown'}", event, count, detail)
+            if self._federation is not None:
+                for (source, event), (count, detail) in self._federation.take_notes().items():
+                    self._say(f"source {source}", event, count, detail)
+            if self._storage is not None:
+                for event, (count, detail) in self._storage.take_notes().items():
+                    self._say("RRD", event, count, detail)
+
+    def _say(self, subject: str, event: str, count: int, detail: str) -> None:
+        """Log an event, each kind of one subject once a minute at the most."""
+        now = time.monotonic()
+        if now - self._logged.get((subject, event), -NOTE_INTERVAL) < NOTE_INTERVAL:
+            return
+        if len(self._logged) > 10_000:
+            self._logged.clear()
+        self._logged[subject, event] = now
+        level = logging.INFO if event in QUIET else logging.WARNING
+        log.log(level, "%s: %s%s", subject, detail, f" ({count} times)" if count > 1 else "")
+
+    async def _keep_views(self) -> None:
+        """Write the views and reports for ganglia-web about the services that are there, again and again."""
+        views = self.config.views
+        while True:
+            await asyncio.sleep(VIEWS_INTERVAL)
+            try:
+                await asyncio.to_thread(
+                    lambda: write_views(render_views(self.snapshot()), views.directory, views.reports, self._clock())
+                )
+            except EngineError as error:
+                self._say("views", "away", 1, str(error))
+
+
+def join_address(host: str, port: int) -> str:
+    """Host and port as one writes them, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _tune_garbage_collection() -> None:

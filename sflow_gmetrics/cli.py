@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import json
 import logging
 import math
 import os
 import sys
+import urllib.request
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from exporters.families import EXTRAS
+from exporters.view_files import write_views
 
 from . import __version__
-from .app import App, Listening, serve
+from .app import App, Listening, join_address, serve
 from .config import OFF, Config, load_config, parse_config, split_address
 from .datagram import decode_datagram
 from .demo import CONFIG as DEMO_CONFIG
@@ -26,9 +30,14 @@ from .inspect import datagram_json
 from .replay import open_sender, replay
 from .simulation.fleet import Churn, pools_toml
 from .simulation.sender import run as run_fleet
+from .sizing import describe_files
 from .tables import metrics_text
 
 log = logging.getLogger("sflow_gmetrics")
+
+
+_NO_MORE_OUTPUT = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What a write to standard output can end with, through no fault of ours."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,12 +51,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         status: int = options.run(options)
+        print(end="", flush=True)
     except SflowGmetricsError as error:
         print(f"sflow-gmetrics: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
+    except OSError as error:
+        if error.errno not in _NO_MORE_OUTPUT:
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        if isinstance(error, BrokenPipeError):
+            return 0
+        print(f"sflow-gmetrics: standard output: {error.strerror}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     return status
@@ -97,6 +112,15 @@ def _parser() -> argparse.ArgumentParser:
 
     one = command("check-config", _check_config, "check a configuration and say what it means")
     one.add_argument("file", metavar="FILE", help="the configuration, in TOML")
+    one.add_argument("--hosts", metavar="N", type=_positive, default=100, help="the fleet: hosts (default: 100)")
+    one.add_argument("--services", metavar="M", type=_positive, default=50, help="services a host (default: 50)")
+
+    one = command("views", _views, "write views and reports for ganglia-web about the services that are there")
+    one.add_argument("--output", metavar="DIR", required=True, help="ganglia-web's views directory")
+    one.add_argument("--reports", metavar="DIR", help="its graph.d (default: graph.d below the output directory)")
+    one.add_argument(
+        "--from", dest="source", metavar="URL", default="http://127.0.0.1:9343", help="a running instance's [web] port"
+    )
 
     command("metrics", _metrics, "list every structure, Ganglia metric and Prometheus family")
     return parser
@@ -173,6 +197,8 @@ def _demo(config: Config) -> int:
 
     from .live import LiveTable
 
+    if all(address in OFF for address in config.sflow.listen):
+        raise InputError("--demo: [sflow] listen is off, so there is nowhere to replay to")
     app = App(config)
     running: list[Any] = []
     console = Console()
@@ -212,19 +238,26 @@ def describe(listening: Listening) -> str:
 
 
 def _reachable(host: str, port: int) -> str:
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return join_address({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)
 
 
 def _decode(options: argparse.Namespace) -> int:
-    status = 0
+    status = count = 0
     for packet in read_capture(options.file, options.port or None):
+        count += 1
         try:
             print(json.dumps(datagram_json(decode_datagram(packet.payload))))
         except DecodeError as error:
             print(f"sflow-gmetrics: a datagram of {packet.time:.6f} from {packet.source}: {error}", file=sys.stderr)
             status = 1
+    _say_nothing_found(options, count)
     return status
+
+
+def _say_nothing_found(options: argparse.Namespace, count: int) -> None:
+    if not count and options.port:
+        text = f"no datagram to UDP port {options.port}; --port 0 takes every port"
+        print(f"sflow-gmetrics: {options.file}: {text}", file=sys.stderr)
 
 
 def _replay(options: argparse.Namespace) -> int:
@@ -232,6 +265,7 @@ def _replay(options: argparse.Namespace) -> int:
     with open_sender(*_target(options.to)) as sender:
         with contextlib.suppress(KeyboardInterrupt):
             replay(packets, sender.send, speed=options.speed, loop=options.loop)
+        _say_nothing_found(options, sender.sent + sender.errors)
         print(f"{sender.sent} datagrams sent, {sender.errors} refused", file=sys.stderr)
     return 0
 
@@ -276,6 +310,21 @@ def _check_config(options: argparse.Namespace) -> int:
         rule = f"hosts whose name is {pool.hosts}" if pool.hosts else f"agents of {', '.join(pool.addresses)}"
         print(f"  pool {pool.name}: {rule}")
     print(f"  all other hosts: pool {config.gmond.cluster}")
+    if config.rrd.root:
+        print(describe_files(config, options.hosts, options.services))
+    return 0
+
+
+def _views(options: argparse.Namespace) -> int:
+    url = f"{options.source.rstrip('/')}/-/views"
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            files = {name: text.encode("utf-8") for name, text in json.load(answer).items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(f"--from: {url}: {error}; is 'sflow-gmetrics serve' running there?") from None
+    reports = options.reports or os.path.join(options.output, "graph.d")
+    changed = write_views(files, Path(options.output), Path(reports))
+    print(f"{len(files)} views and reports in {options.output} and {reports}, {changed} of them new or changed")
     return 0
 
 

@@ -17,18 +17,17 @@ from .errors import DecodeError
 from .layout import Layouts
 from .ledger import Ledger
 from .pools import AllowList, PoolMap, ServiceMap, kind_of
+from .remote import Remote
 from .schema import Role, tag_text
 from .snapshot import Snapshot
 from .source import Source
 from .stream import Stream, Verdict
-from .structures import COUNTER_RECORDS
 from .xdr import Cursor
 
 _HEADER4 = struct.Struct("!II4sIIII").unpack_from
 _SAMPLE = struct.Struct("!IIII").unpack_from
 _KEY = struct.Struct("!II").pack
 
-UNKNOWN_TAGS = 64
 NOTES = 1_000
 STREAMS_PER_AGENT = 16
 OTHER_SOURCES_PER_AGENT = 5_000
@@ -51,11 +50,11 @@ class Collector:
         self.bytes = 0
         self.decode_errors = dict.fromkeys(DecodeError.REASONS, 0)
         self.samples = dict.fromkeys((*sorted(set(SAMPLE_TYPES.values())), "unknown"), 0)
-        self.unknown_records: dict[str, int] = {}
         self.dropped = dict.fromkeys(
             ("not_allowed", "agents", "sub_agents", "services_per_host", "sources_per_agent", "forms"), 0
         )
         self._notes: dict[tuple[str, str], tuple[int, str]] = {}
+        self.remotes: tuple[Remote, ...] = ()
         self.kernel_drops = 0
         self.receive_buffer = 0
         self._next_sweep = 0.0
@@ -190,7 +189,6 @@ class Collector:
         if shape is None:
             self._drop("forms", agent.address, "more sets of structures than anybody sends, a sample is passed over")
             return
-        self._count_unknown(sample)
         assert sample.ds_class is not None and sample.ds_index is not None and sample.sequence is not None
         key = _KEY(sample.ds_class, sample.ds_index)
         row = shape.unpack_from(payload, records)
@@ -204,6 +202,8 @@ class Collector:
                 return
         elif shape.read_texts(row).get("hostname", "") != source.texts.get("hostname", ""):
             known = self._other_name(source)
+        elif source.form is not shape.form:
+            self.ledger.retire(source)  # counters of a structure that is gone stay with the pool
         source.role = shape.form.role(source.ds_class)
         source.identify(shape, end - records, row)
         self._name(source, values)
@@ -236,59 +236,62 @@ class Collector:
         notes, self._notes = self._notes, {}
         return notes
 
-    def _count_unknown(self, sample: Sample) -> None:
-        for record in sample.records:
-            if record.structure is None:
-                tag = tag_text(record.tag)
-                if tag not in self.unknown_records and len(self.unknown_records) >= UNKNOWN_TAGS:
-                    tag = "other"
-                self.unknown_records[tag] = self.unknown_records.get(tag, 0) + 1
-
     # --- sources
 
     def _new_source(self, agent: Agent, key: bytes, role: Role, sample: Sample, now: float) -> Source | None:
-        limit, reason = self.config.services.services_per_host, "services_per_host"
-        count = agent.services()
-        if role is not Role.SERVICE:
-            limit, reason, count = OTHER_SOURCES_PER_AGENT, "sources_per_agent", len(agent.sources) - count
-        if count >= limit:
+        reason = self._full(agent, role)
+        if reason and not 0 <= now - agent.tidied < 1.0:
+            agent.tidied = now
             self._forget_sources(agent, now)
-            count = agent.services() if role is Role.SERVICE else len(agent.sources) - agent.services()
-            if count >= limit:
-                self._drop(reason, agent.address, f"{reason} = {limit} is reached, a new one is not shown")
-                return None
+            reason = self._full(agent, role)
+        if reason:
+            self._drop(reason, agent.address, f"the limit of {reason} is reached, a new one is not shown")
+            return None
         assert sample.ds_class is not None and sample.ds_index is not None
         source = agent.sources[key] = Source(agent, sample.ds_class, sample.ds_index)
         return source
 
+    def _full(self, agent: Agent, role: Role) -> str:
+        """Which limit forbids one more source of this agent; "" if none does."""
+        limit, total = self.config.services.services_per_host, len(agent.sources)
+        if total < min(limit, OTHER_SOURCES_PER_AGENT):
+            return ""
+        services = agent.services()
+        if role is Role.SERVICE and services >= limit:
+            return "services_per_host"
+        others = OTHER_SOURCES_PER_AGENT + (limit - services if role is Role.SERVICE else 0)
+        return "sources_per_agent" if total - services >= others else ""
+
     def _other_name(self, source: Source) -> bool:
         """The index speaks of something else now. A host keeps its counters, a service begins anew."""
+        self.ledger.retire(source)
         if source.role is Role.HOST:
             return True
-        self.ledger.retire(source)
+        self.ledger.depart(source)
         source.reset()
         return False
 
     def _name(self, source: Source, values: tuple[float, ...]) -> None:
         """What the source is called; an excluded service gets no role and so is never shown."""
         texts = source.texts
+        service, kind = "", ""
         if source.role is Role.INTERFACE:
             source.name = texts.get("name") or f"if{source.ds_index}"
         elif source.role is Role.SERVICE:
             name = texts.get("hostname") or texts.get("application") or ""
-            source.kind = kind_of(name, source.form, texts, values)
-            source.name = name or f"{source.kind}-{source.ds_index}"
-            service = self.service_map.service_of(source.name)
-            source.service = service or ""
-            source.role = Role.SERVICE if service is not None else Role.NONE
+            kind = kind_of(name, source.form, texts, values)
+            source.name = name or f"{kind}-{source.ds_index}"
+            service = self.service_map.service_of(source.name) or ""
+        if (service, kind) != (source.service, source.kind):
+            self.ledger.retire(source)  # under its old name
+        source.service, source.kind = service, kind
+        if source.role is Role.SERVICE and not service:
+            source.role = Role.NONE
 
     def _take_host(self, source: Source) -> None:
-        """The host's own sample: its name and how many CPUs bound what can be used."""
+        """The host's own sample: its name and so its pool."""
         agent = source.agent
         agent.host = source
-        index = source.form.value_index(_CPU_NUM)
-        if index is not None:
-            agent.cpus = int(source.values[index])
         name = source.texts.get("hostname", "")
         if name != agent.name:
             self._note(agent.address, "named", f"is host {name!r}" + (f", was {agent.name!r}" if agent.name else ""))
@@ -336,6 +339,3 @@ class Collector:
         """The state at `now`, in seconds since the epoch."""
         self.sweep(now)
         return derive_snapshot(self, now)
-
-
-_CPU_NUM = next(one for one in COUNTER_RECORDS[2003].fields if one.name == "cpu_num")

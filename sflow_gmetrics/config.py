@@ -7,9 +7,6 @@ would be right. `Config()` is a complete configuration of defaults.
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import ipaddress
-import re
 import tomllib
 import types
 import typing
@@ -17,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .config_check import OFF, check_values, split_address, template, unknown_key
 from .errors import ConfigError
 
 T = TypeVar("T")
 
-OFF = ("", "off")
-"""The values of a `listen` key that switch an output off."""
+__all__ = ["OFF", "Config", "load_config", "parse_config", "split_address", "template"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +56,79 @@ class GmondConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """[[gmetad.sources]]: a gmond, gmetad or sflow_gmetrics to poll every `interval` seconds.
+
+    The first of `addresses` (HOST:PORT) that answers is taken.
+    """
+
+    name: str
+    addresses: tuple[str, ...]
+    interval: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
 class GmetadConfig:
-    """[gmetad]: the two ports of gmetad; off unless set."""
+    """[gmetad]: the two ports of gmetad; off unless set.
+
+    `grid` is the name of all clusters together, `authority` the address of the web pages that
+    show them. This machine and `trusted_hosts` (networks) may connect.
+    """
 
     xml_listen: str = ""
     interactive_listen: str = ""
     grid: str = "unspecified"
     authority: str = ""
+    trusted_hosts: tuple[str, ...] = ()
+    sources: tuple[SourceConfig, ...] = ()
+
+
+GMETAD_RRA = ("AVERAGE:0.5:1:5856", "AVERAGE:0.5:4:20160", "AVERAGE:0.5:40:52704")
+"""gmetad's own: 24 h at 15 s, 14 days at 1 min, a year at 10 min; 630 KB a file."""
+COMPACT_RRA = (
+    "AVERAGE:0.5:1:480",
+    "AVERAGE:0.5:4:1440",
+    "AVERAGE:0.5:40:1440",
+    "AVERAGE:0.5:240:1488",
+    "AVERAGE:0.5:5760:366",
+)
+"""2 h at 15 s, a day at 1 min, 10 days at 10 min, 62 days at 1 h, a year at 1 day; 43 KB a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class RrdConfig:
-    """[rrd]: the RRD files; off unless `root` is set."""
+    """[rrd]: the RRD files; off unless `root` is set.
+
+    `rrdcached` is its address, unix:/PATH or HOST:PORT; without it files are written through
+    one rrdtool. Values are taken every `step` seconds and written every `write_every`.
+    `levels` says what gets files: "host", "service" (on each host) and "pool" (their sums);
+    `include` and `exclude` are regular expressions of whole metric names. `rra` are the
+    archives of host and pool files, `service_rra` those of services. At most `queue` values
+    wait for an engine that is away, and at most `creations` new files are made in a second.
+    """
 
     root: str = ""
     rrdcached: str = ""
     step: int = 15
+    write_every: int = 15
+    levels: tuple[str, ...] = ("host", "service", "pool")
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    rra: tuple[str, ...] = GMETAD_RRA
+    service_rra: tuple[str, ...] = COMPACT_RRA
+    queue: int = 1_000_000
+    creations: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ViewsConfig:
+    """[views]: the views and reports for ganglia-web that `serve` keeps current; off unless `directory` is set.
+
+    `directory` is ganglia-web's views_dir, `reports` its graph.d (default: graph.d below `directory`).
+    """
+
+    directory: str = ""
+    reports: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +184,7 @@ class Config:
     gmond: GmondConfig = field(default_factory=GmondConfig)
     gmetad: GmetadConfig = field(default_factory=GmetadConfig)
     rrd: RrdConfig = field(default_factory=RrdConfig)
+    views: ViewsConfig = field(default_factory=ViewsConfig)
     web: WebConfig = field(default_factory=WebConfig)
     pools: tuple[PoolConfig, ...] = ()
     services: ServicesConfig = field(default_factory=ServicesConfig)
@@ -155,7 +210,7 @@ def parse_config(text: str) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"this is not TOML: {error}") from None
     config = _build(Config, document, "")
-    _check(config)
+    check_values(config)
     return config
 
 
@@ -171,18 +226,12 @@ def _build(wanted: type[T], table: Any, place: str) -> T:
     for key, value in table.items():
         where = f"{place}.{key}" if place else key
         if key not in fields:
-            raise ConfigError(_unknown(key, where, list(fields)))
+            raise ConfigError(unknown_key(key, where, list(fields)))
         values[key] = _convert(hints[key], value, where)
     for name, one in fields.items():
         if name not in values and one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING:
             raise ConfigError(f"{place} needs the key {name!r}")
     return wanted(**values)
-
-
-def _unknown(key: str, where: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(key, known, 1, 0.5)
-    cure = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
-    return f"unknown key {where!r}; {cure}"
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
@@ -210,101 +259,3 @@ def _describe(value: Any) -> str:
     kind = {dict: "a table", list: "a list", bool: "true or false", str: "the string", int: "the number"}
     word = kind.get(type(value), type(value).__name__)
     return f"{word} {value!r}" if isinstance(value, str | int) and not isinstance(value, bool) else word
-
-
-# --- values
-
-
-def _check(config: Config) -> None:
-    for index, address in enumerate(config.sflow.listen):
-        _check_listen(address, f"sflow.listen[{index}]")
-    _check_networks(config.sflow.allow, "sflow.allow")
-    _check_range(config.sflow.receive_buffer, 2048, 1 << 30, "sflow.receive_buffer")
-    _check_range(config.sflow.agents, 1, 10_000_000, "sflow.agents")
-    _check_range(config.sflow.forget_after, 1, 10 * 366 * 86_400, "sflow.forget_after")
-    for place in ("gmond.listen", "web.listen", "gmetad.xml_listen", "gmetad.interactive_listen"):
-        section, key = place.split(".")
-        _check_listen(getattr(getattr(config, section), key), place)
-    _check_range(config.rrd.step, 1, 86_400, "rrd.step")
-    _check_range(config.services.services_per_host, 1, 1_000_000, "services.services_per_host")
-    _check_range(config.services.series, 1, 1_000_000_000, "services.series")
-    for key in ("include", "exclude"):
-        for pattern in getattr(config.services, key):
-            _check_regex(pattern, f"services.{key}")
-    for rule in config.services.rewrite:
-        _check_regex(rule.match, "services.rewrite.match")
-        _check_replacement(rule)
-    _check_pools(config.pools)
-    for group in config.web.groups:
-        if group not in ("interface", "netstat", "vdi"):
-            raise ConfigError(_unknown(group, f"web.groups: {group}", ["interface", "netstat", "vdi"]))
-
-
-def _check_pools(pools: tuple[PoolConfig, ...]) -> None:
-    for index, pool in enumerate(pools):
-        place = f"pools[{index}] ({pool.name!r})"
-        if (
-            not re.fullmatch(r"[A-Za-z0-9._ -]{1,64}", pool.name)
-            or pool.name.startswith(("_", "."))
-            or ".." in pool.name
-        ):
-            raise ConfigError(f"{place}: a pool's name has 1 to 64 characters of A-Z a-z 0-9 . _ - and space")
-        if bool(pool.hosts) == bool(pool.addresses):
-            raise ConfigError(f"{place} needs either 'hosts', a regular expression, or 'addresses', a list of networks")
-        _check_regex(pool.hosts, f"{place}: hosts")
-        _check_networks(pool.addresses, f"{place}: addresses")
-
-
-def _check_range(value: float, least: float, most: float, where: str) -> None:
-    if not least <= value <= most:
-        raise ConfigError(f"{where} must be from {least:g} to {most:g}, not {value:g}")
-
-
-def _check_listen(value: str, where: str) -> None:
-    if value not in OFF:
-        try:
-            split_address(value)
-        except ConfigError as error:
-            raise ConfigError(f"{where}: {error}") from None
-
-
-def split_address(value: str) -> tuple[str, int]:
-    """HOST:PORT or [IPv6]:PORT as host and port. An empty host is every address. Raises ConfigError."""
-    host, colon, port = value.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
-        raise ConfigError(f"{value!r} is not HOST:PORT (for example 127.0.0.1:8649 or [::1]:8649)")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise ConfigError(f"{value!r}: an IPv6 address stands in brackets, as in [::1]:8649")
-    return host or "0.0.0.0", int(port)
-
-
-def _check_networks(networks: tuple[str, ...], where: str) -> None:
-    for network in networks:
-        try:
-            ipaddress.ip_network(network)
-        except ValueError as error:
-            raise ConfigError(f"{where}: {error} (for example 10.0.0.0/8)") from None
-
-
-def _check_regex(pattern: str, where: str) -> None:
-    try:
-        re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise ConfigError(f"{where}: {pattern!r} is no regular expression: {error}") from None
-
-
-def template(replacement: str) -> str:
-    """A replacement with $1 or ${1} for groups as Python's re understands it."""
-    escaped = replacement.replace("\\", "\\\\")
-    return re.sub(r"\$(?:\{(\d+)\}|(\d+))", lambda found: rf"\g<{found[1] or found[2]}>", escaped)
-
-
-def _check_replacement(rule: RewriteConfig) -> None:
-    groups = re.compile(rule.match).groups
-    for found in re.finditer(r"\$(?:\{(\d+)\}|(\d+))", rule.replace):
-        if int(found[1] or found[2]) > groups:
-            raise ConfigError(
-                f"services.rewrite: {rule.replace!r} uses {found[0]}, but {rule.match!r} has {groups} groups"
-            )

@@ -52,9 +52,10 @@ def derive_snapshot(collector: Collector, now: float) -> Snapshot:
             dict(collector.samples),
             collector.layouts.record_counts(),
             dict(collector.decode_errors),
-            dict(collector.unknown_records),
+            collector.layouts.unknown_counts(),
             dict(collector.dropped),
         ),
+        collector.remotes,
     )
 
 
@@ -72,16 +73,24 @@ def _host_names(agents: Iterable[Agent], now: float) -> dict[str, str]:
     it; one that is down gives way to one that is up, and is not shown.
     """
     names: dict[str, str] = {}
-    owners: dict[str, bool] = {}
+    used: set[str] = set()
     for agent in sorted(agents, key=lambda one: (not _is_up(one, now), one.first_heard, one.address)):
         name = agent.name or agent.address or "unknown"
-        if name.lower() in owners:
-            if not _is_up(agent, now):
-                continue
+        if name.lower() in used and not _is_up(agent, now):
+            continue
+        while name.lower() in used:
             name = f"{name}-{agent.address}"
-        owners[name.lower()] = True
+        used.add(name.lower())
         names[agent.address] = name
     return names
+
+
+def _own_name(name: str, suffix: int, used: set[str]) -> str:
+    """The name, with the suffix behind it where another one has it already; `used` takes it up."""
+    while name in used:
+        name = f"{name}-{suffix}"
+    used.add(name)
+    return name
 
 
 class _PoolDraft:
@@ -119,8 +128,9 @@ class _PoolDraft:
             elif role is Role.INTERFACE and up and now <= source.expires:
                 interfaces.append(Interface(source.name, source.ds_index, Row(source)))
         services: list[Service] = []
+        used: set[str] = set()
         for group, members in groups.items():
-            services.extend(self._services(name or "", group, members, agent, up and name is not None, now))
+            services.extend(self._services(name or "", group, members, agent, up and name is not None, now, used))
         if name is None:
             return None
         host = Host(
@@ -142,7 +152,14 @@ class _PoolDraft:
         return host
 
     def _services(
-        self, host: str, group: str, members: list[tuple[Source, Row]], agent: Agent, up: bool, now: float
+        self,
+        host: str,
+        group: str,
+        members: list[tuple[Source, Row]],
+        agent: Agent,
+        up: bool,
+        now: float,
+        used: set[str],
     ) -> Iterable[Service]:
         """The services of a host under one name: one, several told apart, or several merged by a rewrite rule."""
         rows = [row for _, row in members]
@@ -155,12 +172,13 @@ class _PoolDraft:
         first = live[0][0]
         if any(source.service != source.name for source, _ in members):
             merged = merge_rows([row for _, row in live], rows, agent.departed.get(group, {}))
-            service = Service(*self._place(first, host, group), merged, group)
+            name = _own_name(group, first.ds_index, used)
+            service = Service(*self._place(first, host, name), merged, group)
             pooled.members.append(service)
             yield service
             return
         for source, row in live:
-            name = group if source is first else f"{group}-{source.ds_index}"
+            name = _own_name(group, source.ds_index, used)
             service = Service(*self._place(source, host, name), row, group)
             self.service(group, source.kind).members.append(service)
             yield service
@@ -185,9 +203,7 @@ class _PoolDraft:
 def _distinct(interfaces: list[Interface]) -> Iterable[Interface]:
     used: set[str] = set()
     for one in interfaces:
-        name = one.name if one.name not in used else f"{one.name}-{one.index}"
-        used.add(name)
-        yield Interface(name, one.index, one.row)
+        yield Interface(_own_name(one.name, one.index, used), one.index, one.row)
 
 
 def merge_rows(live: list[Row], everyone: list[Row], departed: Mapping[tuple[str, str], int]) -> Row:
@@ -199,6 +215,7 @@ def merge_rows(live: list[Row], everyone: list[Row], departed: Mapping[tuple[str
     first = live[0]
     merged = object.__new__(Row)
     merged.form, merged.texts, merged.moments, merged.elapsed = first.form, first.texts, first.moments, first.elapsed
+    merged.missed = frozenset()
     merged.alive = max(row.alive for row in live)
     merged.interval = max(row.interval for row in live)
     merged.base = [None] * len(first.form.counters)

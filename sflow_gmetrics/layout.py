@@ -12,15 +12,17 @@ from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 from typing import Any
 
-from .schema import Field, Role, Structure
+from .schema import Field, Role, Structure, tag_text
 from .structures import COUNTER_RECORDS
 from .structures.jvm import STRUCTURES as JVM_STRUCTURES
-from .xdr import U64, pad
+from .xdr import F32, U64, pad
 
 Getter = Callable[[tuple[Any, ...]], tuple[Any, ...]]
 
 SLACK = 1.25
 """How far a counter may exceed its declared bound before its base is taken for changed."""
+UNKNOWN_TAGS = 64
+"""How many unknown structures are counted apart."""
 UNKNOWN_CPUS = 1024
 """The CPUs of a host that has not said how many it has."""
 
@@ -52,6 +54,10 @@ class Form:
         self.pick_counters = _getter([index for index, one in enumerate(self.fields) if one.is_counter])
         self.gauges64 = [i for i, one in enumerate(self.fields) if not one.is_counter and one.type is U64]
         self.clocks = [i for i, one in enumerate(self.fields) if one.unit == "s" and not one.is_counter]
+        self.cpus = self.value_index(_CPU_NUM)
+        self.floats = [index for index, one in enumerate(self.fields) if one.type is F32]
+        self.unusual = bool(self.clocks or self.floats)
+        """Whether samples need more than their counters taken: see Source._tell."""
         self.pool_counters = [
             (index, (one.family.pool.name, one.family.pool.labels))
             for index, one in enumerate(self.counters)
@@ -91,6 +97,7 @@ class Form:
         return Role.HOST if Role.HOST in roles else Role.NONE
 
 
+_CPU_NUM = next(one for one in COUNTER_RECORDS[2003].fields if one.name == "cpu_num")
 _VIRTUAL = frozenset(tag for tag, structure in COUNTER_RECORDS.items() if structure.name.startswith("virt_")) - {2100}
 
 
@@ -101,14 +108,23 @@ class Shape:
     lengths and texts. `values` picks the numbers in the order of the form.
     """
 
-    __slots__ = ("form", "identity", "samples", "texts", "unpack_from", "values")
+    __slots__ = ("form", "identity", "samples", "texts", "unknown", "unpack_from", "values")
 
-    def __init__(self, code: str, form: Form, identity: list[int], values: list[int], texts: list[tuple[str, int]]):
+    def __init__(
+        self,
+        code: str,
+        form: Form,
+        identity: list[int],
+        values: list[int],
+        texts: list[tuple[str, int]],
+        unknown: list[int],
+    ) -> None:
         self.form = form
         self.unpack_from = struct.Struct("!" + code).unpack_from
         self.identity = _getter(identity)
         self.values = _getter(values)
         self.texts = texts
+        self.unknown = unknown
         self.samples = 0
 
     def read_texts(self, row: tuple[Any, ...]) -> dict[str, str]:
@@ -152,6 +168,7 @@ class Layouts:
         self.forms: dict[tuple[tuple[int, int], ...], Form] = {}
         self.shapes: dict[tuple[Any, ...], Shape] = {}
         self.records: dict[str, int] = {}
+        self.unknown_records: dict[str, int] = {}
 
     def shape(self, payload: bytes, offset: int, end: int) -> Shape | None:
         """The shape of the sample whose record count stands at `offset`; it has been decoded before without error.
@@ -170,7 +187,7 @@ class Layouts:
             self._count_and_clear()
         order = {id(one): position for one, position in draft.numbers}
         values = [order[id(one)] for one in form.fields]
-        shape = Shape("".join(draft.code), form, draft.identity, values, draft.texts)
+        shape = Shape("".join(draft.code), form, draft.identity, values, draft.texts, draft.unknown)
         self.shapes[key] = shape
         return shape
 
@@ -182,7 +199,7 @@ class Layouts:
         return form
 
     def _count_and_clear(self) -> None:
-        self.records = self.record_counts()
+        self.records, self.unknown_records = self.record_counts(), self.unknown_counts()
         self.shapes.clear()
 
     def record_counts(self) -> dict[str, int]:
@@ -191,6 +208,16 @@ class Layouts:
         for shape in self.shapes.values():
             for structure in shape.form.structures:
                 counts[structure.name] = counts.get(structure.name, 0) + shape.samples
+        return counts
+
+    def unknown_counts(self) -> dict[str, int]:
+        """How many records of each unknown structure have been passed over, by tag; the rarest under "other"."""
+        counts = dict(self.unknown_records)
+        for shape in self.shapes.values():
+            for tag in map(tag_text, shape.unknown):
+                if tag not in counts and len(counts) >= UNKNOWN_TAGS:
+                    tag = "other"
+                counts[tag] = counts.get(tag, 0) + shape.samples
         return counts
 
 
@@ -203,6 +230,7 @@ class _Draft:
         self.count = 1
         self.numbers: list[tuple[Field, int]] = []
         self.texts: list[tuple[str, int]] = []
+        self.unknown: list[int] = []
         self.structures: dict[int, tuple[Structure, int]] = {}
         (records,) = struct.unpack_from("!I", payload, offset)
         offset += 4
@@ -217,7 +245,8 @@ class _Draft:
 
     def key(self) -> tuple[Any, ...]:
         """What tells this shape from others."""
-        return ("".join(self.code), tuple((tag, count) for tag, (_, count) in self.structures.items()))
+        known = tuple((tag, count) for tag, (_, count) in self.structures.items())
+        return ("".join(self.code), known, tuple(self.unknown))
 
     def _constant(self, code: str, count: int) -> None:
         self.code.append(code)
@@ -226,7 +255,9 @@ class _Draft:
 
     def _record(self, payload: bytes, offset: int, end: int, tag: int) -> None:
         structure = COUNTER_RECORDS.get(tag)
-        if structure is None or tag in self.structures or not _plain(structure.fields):
+        if structure is None:
+            self.unknown.append(tag)
+        if structure is None or not _SAME[tag].isdisjoint(self.structures) or not _plain(structure.fields):
             self.code.append(f"{end - offset}x")
             return
         present = 0
@@ -255,6 +286,23 @@ class _Draft:
         self.texts.append((one.name, self.count))
         self._constant(f"{length}s{padding}x", 1)
         return offset + 4 + length + padding
+
+
+def _same(structure: Structure) -> frozenset[int]:
+    """The tags of the structures that say the same as this one: itself, and an older version of it.
+
+    A sample that carries both counts by the first; else there would be two series of one name.
+    """
+    families = {(one.family.name, one.family.labels) for one in structure.fields if one.family is not None}
+    others = (
+        other.tag
+        for other in COUNTER_RECORDS.values()
+        if any(one.family is not None and (one.family.name, one.family.labels) in families for one in other.fields)
+    )
+    return frozenset((structure.tag, *others))
+
+
+_SAME = {tag: _same(structure) for tag, structure in COUNTER_RECORDS.items()}
 
 
 def _plain(fields: Iterable[Field]) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .schema import Role
 from .source import Source
 
 Key = tuple[str, str, str]
@@ -27,7 +28,9 @@ class Ledger:
         self.sums: dict[Key, Sums] = {}
 
     def retire(self, source: Source) -> None:
-        """Keep what the source has done for its pool, and let it begin from here."""
+        """Keep what the source has done for its pool, and let it begin from here. What is not shown does nothing."""
+        if source.role is not Role.HOST and source.role is not Role.SERVICE:
+            return
         sums: Sums | None = None
         for index, key in source.form.pool_counters:
             total, base = source.totals[index], source.base[index]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from .config import PoolConfig, ServicesConfig, template
 from .layout import Form
@@ -54,6 +54,12 @@ class AllowList:
     def allows(self, address: str) -> bool:
         """Whether an agent with this address is heard."""
         return not self._networks or _within(address, self._networks)
+
+
+def trusted(networks: tuple[str, ...]) -> Callable[[str], bool]:
+    """Whether a peer's address may ask: this machine's always, and those of the networks."""
+    allowed = AllowList(("127.0.0.0/8", "::1/128", "::ffff:127.0.0.0/104", *networks))
+    return allowed.allows
 
 
 class ServiceMap:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .config import Config
 from .layout import Form
+from .remote import Remote
 
 if TYPE_CHECKING:
     from .source import Source
@@ -34,7 +35,8 @@ class Row:
     `values` in the order of `form.fields`; `totals`, `base` and `deltas` in that of
     `form.counters`: the 64-bit total, what it was when it began to count for the pool, and
     what the last `elapsed` seconds added (None: not known). `alive` is the time of the newest
-    sample, `interval` the source's own, `moments` start times by value index.
+    sample, `interval` the source's own, `moments` start times by value index, `missed` the
+    counters that the newest sample does not know.
     """
 
     __slots__ = (
@@ -44,6 +46,7 @@ class Row:
         "elapsed",
         "form",
         "interval",
+        "missed",
         "moments",
         "texts",
         "totals",
@@ -61,6 +64,7 @@ class Row:
         self.interval: float = source.own_interval
         self.texts: Mapping[str, str] = source.texts
         self.moments: Mapping[int, float] = source.moments
+        self.missed: frozenset[int] = source.missed
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +194,7 @@ class CollectorStats:
     dropped: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
     """Everything at `time`, in seconds since the epoch."""
 
@@ -199,6 +203,8 @@ class Snapshot:
     pools: tuple[Pool, ...]
     agents: tuple[AgentStats, ...]
     stats: CollectorStats
+    remotes: tuple[Remote, ...] = ()
+    """What has been read from other collectors."""
 
     def hosts(self) -> Iterable[Host]:
         """All hosts of all pools."""

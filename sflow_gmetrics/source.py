@@ -7,13 +7,14 @@ path for the usual case, that all counters have grown by something plausible.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from operator import add, gt, sub
 from typing import TYPE_CHECKING, Any
 
-from .layout import Form, Shape
+from .layout import UNKNOWN_CPUS, Form, Shape
 from .operators import unavailable_value
 from .schema import Field, Role
-from .stream import HALF, MASK, Stream
+from .stream import AGREEMENT, HALF, MASK, Stream
 from .xdr import U32
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ JITTER = 5.0
 DEFAULT_INTERVAL = 30.0
 """Host sFlow's polling interval, until a source has shown its own."""
 INTERVALS_TO_LIVE = 3
+LONG = 3600.0
+"""Seconds between samples from which on nothing is taken for usual."""
 
 
 def step(
@@ -81,6 +84,7 @@ class Source:
         "interval",
         "kind",
         "length",
+        "missed",
         "moments",
         "name",
         "place",
@@ -141,6 +145,7 @@ class Source:
         self.base = base
         self.deltas = self.form.no_deltas
         self.elapsed = 0.0
+        self.missed: frozenset[int] = frozenset()
         self.moments: Mapping[int, float] = {}
         self.forget_allowance()
 
@@ -169,11 +174,13 @@ class Source:
         if ahead == 0 and same:
             return
         elapsed = now - self.received
-        if same and (stream.agrees or elapsed <= 0):
+        if same:
             by_agent = stream.uptime - self.uptime
-            if by_agent > 0:
+            if by_agent > 0 and (elapsed <= 0 or (stream.agrees and -AGREEMENT < by_agent - elapsed < AGREEMENT)):
                 elapsed = by_agent
-        restarted = not same or ahead >= HALF
+            restarted = ahead >= HALF
+        else:
+            restarted = ahead == 0 or ahead >= HALF or self.agent.has_restarted_since(self.epoch)
         if restarted:
             self.agent.samples_restarted += 1
         elif ahead > 1:
@@ -182,7 +189,7 @@ class Source:
         if elapsed >= self.allowed_for and not restarted:
             new = self.form.pick_counters(values)
             deltas: list[Any] = list(map(sub, new, self.previous))
-            if not deltas or (min(deltas) >= 0 and not any(map(gt, deltas, self.allowed))):
+            if not deltas or (min(deltas) >= 0 and MASK not in new and not any(map(gt, deltas, self.allowed))):
                 self.previous = new
                 self.deltas = deltas
                 self.totals = list(map(add, self.totals, deltas))
@@ -190,8 +197,8 @@ class Source:
                 self.elapsed = elapsed
                 self.alive = now
                 self.interval += (elapsed / ahead - self.interval) * 0.25
-                if self.form.clocks:
-                    self._tell_moments(values, now)
+                if self.form.unusual:
+                    self._tell(values, now)
                 return
         if elapsed > 0 and not restarted:
             interval = elapsed / ahead
@@ -208,16 +215,21 @@ class Source:
     def _step(self, values: tuple[Any, ...], elapsed: float, now: float, restarted: bool) -> None:
         """The careful path: every counter by the rules of `step`."""
         form, agent = self.form, self.agent
+        cpus = agent.cpus or UNKNOWN_CPUS
+        self.values = values
+        if form.unusual:
+            self._tell(values, self.received)
         previous: list[int | None] = []
         deltas: list[int | None] = []
         totals = list(self.totals)
         base = list(self.base)
         poisoned = False
-        allowances = form.allowances(elapsed, agent.cpus)
+        missed: set[int] = set()
+        allowances = form.allowances(elapsed, max(cpus, agent.cpus or UNKNOWN_CPUS))
         for index, (one, new) in enumerate(zip(form.counters, form.pick_counters(values), strict=True)):
             kept, delta, reason = step(one, self.previous[index], new, allowances[index], restarted)
             previous.append(kept)
-            deltas.append(delta if elapsed > 0 else None)
+            deltas.append(delta if elapsed > 0 and index not in self.missed else None)
             if reason == "first":
                 base[index] = totals[index] = kept if totals[index] is None else totals[index]
             elif delta:
@@ -225,14 +237,23 @@ class Source:
             if reason in agent.resets:
                 agent.resets[reason] += 1
             poisoned |= reason == "invalid"
+            if reason in ("unavailable", "invalid"):
+                missed.add(index)
+        self.missed = frozenset(missed)
         self.previous = tuple(previous)
         self.totals, self.base, self.deltas, self.elapsed = totals, base, deltas, elapsed
-        self.values = self._without_poison(values) if poisoned else values
+        if poisoned:
+            self.values = self._without_poison(self.values)
         if not poisoned:
             self.alive = self.received
-        if form.clocks:
-            self._tell_moments(values, self.received)
-        if None in previous or elapsed <= 0:
+        known = [one for one in previous if one is not None]
+        if (
+            missed
+            or len(known) < len(previous)
+            or max(known, default=0) >= POISON // 2
+            or not self.interval
+            or not 0 < elapsed <= LONG
+        ):
             self.forget_allowance()
         else:
             self.allowed_for = max(int(elapsed * 2) / 2, 0.5)
@@ -246,8 +267,19 @@ class Source:
                 mended[index] = unavailable_value(self.form.fields[index])
         return tuple(mended)
 
-    def _tell_moments(self, values: tuple[Any, ...], now: float) -> None:
-        """Start times: now minus the agent's seconds, held still while they only jitter."""
+    def _tell(self, values: tuple[Any, ...], now: float) -> None:
+        """Start times (now minus the agent's seconds, held still while they only jitter), and a host's CPUs.
+
+        A float that is no number is not known.
+        """
+        if not all(isfinite(values[index]) for index in self.form.floats):
+            floats = self.form.floats
+            self.values = tuple(
+                -1.0 if index in floats and not isfinite(value) else value for index, value in enumerate(values)
+            )
+        cpus = self.form.cpus
+        if cpus is not None and self.role is Role.HOST:
+            self.agent.cpus = 0 if values[cpus] == U32.unavailable else values[cpus]
         moments = dict(self.moments)
         for index in self.form.clocks:
             if values[index] == unavailable_value(self.form.fields[index]):

@@ -21,6 +21,10 @@ LATE_LIMIT_MS = 30_000
 AGREEMENT = 60.0
 """By how many seconds the agent's clock and ours may drift apart (late datagrams included)."""
 _SLEW = 0.001
+_PATIENCE = 10.0
+"""For how many seconds a sequence that goes on from below must be heard alone to be believed without other proof."""
+_SLACK = 5.0
+"""By how many seconds a restarted agent's start may seem to lie before the last that was heard of the old one."""
 
 _epochs = count(1)
 
@@ -56,6 +60,7 @@ class Stream:
         "restarts",
         "sequence",
         "suspect",
+        "suspected",
         "uptime",
         "wraps_ms",
     )
@@ -64,6 +69,7 @@ class Stream:
         self.datagrams = self.lost = self.reordered = self.restarts = 0
         self._recent: deque[int] = deque(maxlen=64)
         self.suspect: tuple[int, int, float, bytes] | None = None
+        self.suspected = 0.0
         self._begin(sequence, uptime_ms, now)
 
     def _begin(self, sequence: int, uptime_ms: int, now: float) -> None:
@@ -112,29 +118,40 @@ class Stream:
     def _compare(self, lag: float) -> None:
         """Does the agent's clock still run with ours? A step of our clock is forgiven, a drift is not."""
         off = lag - self.anchor
-        if -AGREEMENT <= off <= AGREEMENT:
-            self.agrees = True
-            self.anchor += off * _SLEW
+        self.agrees = -AGREEMENT <= off <= AGREEMENT
+        if not self.agrees and abs(lag - self._lag) > AGREEMENT:
+            self.anchor = lag
         else:
-            self.agrees = False
-            if abs(lag - self._lag) > AGREEMENT:
-                self.anchor = lag
+            self.anchor += off * _SLEW
         self._lag = lag
 
     def _behind(self, sequence: int, uptime_ms: int, now: float, payload: bytes) -> Verdict:
         """A sequence number that is not ahead: late, double, or that of an agent that has restarted."""
-        self.reordered += 1
-        back_ms = self._uptime_ms - uptime_ms
-        if 0 <= back_ms <= LATE_LIMIT_MS:
+        late = 0 <= self._uptime_ms - uptime_ms <= LATE_LIMIT_MS
+        if late:
             known = [entry & MASK for entry in self._recent if entry >> 32 == sequence]
             if known and known[-1] != uptime_ms:
                 self.restart(sequence, uptime_ms, now)
                 return Verdict.NEW
-            if known or sequence > self._recent[0] >> 32:
-                return Verdict.LATE
-        if self.suspect is not None:
-            earlier, earlier_ms, _, _ = self.suspect
-            if 0 < (sequence - earlier) & MASK <= 32 and uptime_ms >= earlier_ms:
-                return Verdict.RESTARTED
+            late = bool(known) or sequence > self._recent[0] >> 32
+        if self.suspect is None or not self._goes_on(sequence, uptime_ms):
+            self.suspected = now
+        elif now - self.suspected >= _PATIENCE or (not late and self._started_since(uptime_ms, now)):
+            self.reordered -= 1  # the suspect was none of those
+            return Verdict.RESTARTED
         self.suspect = (sequence, uptime_ms, now, payload)
-        return Verdict.SUSPECT
+        self.reordered += 1
+        return Verdict.LATE if late else Verdict.SUSPECT
+
+    def _goes_on(self, sequence: int, uptime_ms: int) -> bool:
+        """Whether this is what comes after the suspect."""
+        assert self.suspect is not None
+        earlier, earlier_ms, _, _ = self.suspect
+        return 0 < (sequence - earlier) & MASK <= 32 and uptime_ms >= earlier_ms
+
+    def _started_since(self, uptime_ms: int, now: float) -> bool:
+        """Whether an agent of this uptime has started after the last datagram of the one that we know.
+
+        One that is older than that has been sent by the one that we know: a double of an old datagram.
+        """
+        return now - uptime_ms / 1000 >= self._lag + self.uptime - _SLACK

@@ -22,11 +22,12 @@ MODULES = sorted([*ROOT.glob(f"{CORE}/**/*.py"), *ROOT.glob("exporters/**/*.py")
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
+    frozenset({"config_check"}),
     frozenset({"xdr"}),
     frozenset({"schema"}),
     frozenset({"operators"}),
     frozenset({"structures"}),
-    frozenset({"config", "datagram", "layout", "stream", "tables"}),
+    frozenset({"config", "datagram", "layout", "names", "remote", "stream", "tables"}),
     frozenset({"inspect", "pools", "source"}),
     frozenset({"agent", "ledger"}),
     frozenset({"snapshot"}),
@@ -35,6 +36,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({CORE}),
     frozenset({"exporters", "inputs", "replay", "analytics"}),
     frozenset({"simulation"}),
+    frozenset({"sizing", "storage"}),
     frozenset({"app", "demo", "live"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
@@ -42,7 +44,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 """From the ground up. A module imports from layers below its own only; a package is one place."""
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
-EDGE = {"app", "cli", "__main__", "inputs", "replay", "simulation", "analytics", "demo", "live"}
+EDGE = {"app", "cli", "__main__", "inputs", "replay", "simulation", "analytics", "demo", "live", "sizing", "storage"}
 """The places of sflow_gmetrics that may do I/O or, like `analytics`, are built on top of the core."""
 IMPURE = {"exporters", "socket", "asyncio", "time", "threading", "logging"}
 

@@ -1,24 +1,42 @@
-"""The demonstration: recordings of a real agent, replayed in a loop into our own UDP port as several hosts."""
+"""The demonstration: a recording of a real agent, replayed in a loop into our own UDP port as several hosts."""
 
 from __future__ import annotations
 
-import itertools
+import heapq
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 
+from ..datagram import Sample, decode_datagram, encode_datagram
 from ..inputs.pcap import read_capture
-from ..replay import Relabelled, open_sender, relabel
+from ..replay import Packet, Relabelled, open_sender, relabel
 
 RECORDING = "hsflowd-systemd.pcap.gz"
 """196 s of an agent with seven services; redis stops and starts, nginx restarts, apache2 starts late."""
-HOSTS = {
-    "10.9.0.2": "web-host-01",
-    "10.9.0.3": "web-host-02",
-    "10.9.0.4": "web-host-03",
-    "10.9.1.2": "db-host-01",
-    "10.9.1.3": "db-host-02",
-}
+PAUSE = 5.0
+"""Seconds between the recording's end and its beginning: its polling interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoHost:
+    """One of the hosts: it begins at second `offset` of the recording, and has all its services but some."""
+
+    agent: str
+    name: str
+    offset: float
+    without: frozenset[str] = frozenset()
+
+
+_WEB = frozenset({"redis-server.service"})
+_DB = frozenset({"nginx.service", "apache2.service"})
+HOSTS = (
+    DemoHost("10.9.0.2", "web-host-01", 20, _WEB),
+    DemoHost("10.9.0.3", "web-host-02", 113, _WEB),
+    DemoHost("10.9.0.4", "web-host-03", 165, _WEB),
+    DemoHost("10.9.1.2", "db-host-01", 110, _DB),
+    DemoHost("10.9.1.3", "db-host-02", 170, _DB),
+)
 CONFIG = """
 [sflow]
 listen = ["127.0.0.1:6343"]
@@ -38,7 +56,7 @@ hosts = "db-.*"
 
 
 class Demo:
-    """Replays the recording to a port of this machine, each host some seconds after the one before it."""
+    """Replays the recording to a port of this machine, each host from another place in it."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = host, port
@@ -63,22 +81,39 @@ class Demo:
 
 
 def schedule() -> Iterator[tuple[float, bytes]]:
-    """(seconds to wait, payload) for ever: the recording for each host, one second apart.
+    """(seconds to wait, payload) for ever: the recording for each host.
 
-    Each pass looks like restarted agents, which is what it is.
+    Where it begins again it looks like a restarted agent, which is what it is.
     """
     with as_file(files(__package__) / RECORDING) as path:
         packets = list(read_capture(path))
-    first = packets[0].time
-    merged = sorted(
-        (
-            Relabelled(packet.time - first + index, relabel(packet.payload, agent, host))
-            for index, (agent, host) in enumerate(HOSTS.items())
-            for packet in packets
-        ),
-        key=lambda packet: packet.time,
-    )
     before = 0.0
-    for packet in itertools.chain.from_iterable(itertools.repeat(merged)):
-        yield max(packet.time - before, 0.0), packet.payload
+    for packet in heapq.merge(*(_host(host, packets) for host in HOSTS), key=lambda packet: packet.time):
+        yield packet.time - before, packet.payload
         before = packet.time
+
+
+def _host(host: DemoHost, packets: Iterable[Packet]) -> Iterator[Relabelled]:
+    """What one host sends, for ever; its times begin with 0."""
+    own = [Relabelled(packet.time, _payload(host, packet.payload)) for packet in packets]
+    first, length = own[0].time, own[-1].time - own[0].time + PAUSE
+    begin = -host.offset
+    while True:
+        yield from (
+            Relabelled(begin + packet.time - first, packet.payload)
+            for packet in own
+            if begin + packet.time - first >= 0
+        )
+        begin += length
+
+
+def _payload(host: DemoHost, payload: bytes) -> bytes:
+    """The datagram as this host would send it; without samples where all were of services that it does not have."""
+    datagram = decode_datagram(relabel(payload, host.agent, host.name))
+    samples = tuple(sample for sample in datagram.samples if _unit(sample) not in host.without)
+    return encode_datagram(replace(datagram, samples=samples))
+
+
+def _unit(sample: Sample) -> str:
+    """The name that the sample tells of its host or service."""
+    return next((str(record.fields["hostname"]) for record in sample.records if "hostname" in record.fields), "")

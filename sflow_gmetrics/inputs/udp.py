@@ -40,6 +40,8 @@ class UdpInput:
     def stop(self) -> None:
         """End the thread and close the socket."""
         self._ending.set()
+        with contextlib.suppress(OSError):  # it is not connected, but the thread wakes up
+            self.socket.shutdown(socket.SHUT_RD)
         if self._thread.is_alive():
             self._thread.join(2.0)
         self.socket.close()
@@ -49,9 +51,10 @@ class UdpInput:
         while not self._ending.is_set():
             with contextlib.suppress(BlockingIOError, InterruptedError, ConnectionError):
                 while True:
-                    take(receive(DATAGRAM))
+                    payload = receive(DATAGRAM)
                     if self._ending.is_set():
                         return
+                    take(payload)
 
     @property
     def receive_buffer(self) -> int:

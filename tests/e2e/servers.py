@@ -20,12 +20,11 @@ import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from sflow_gmetrics.replay import Packet, open_sender, replay
 from sflow_gmetrics.simulation import Fleet
 
-T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 HOME = "127.0.0.1"
 Address = tuple[str, int]
@@ -42,7 +41,7 @@ listen = "127.0.0.1:0"
 """
 
 
-def wait_for(what: str, condition: Callable[[], T | None], seconds: float = 10.0, pause: float = 0.05) -> T:
+def wait_for(what: str, condition: Callable[[], Any], seconds: float = 10.0, pause: float = 0.05) -> Any:
     """The first true result of `condition`. Fails when there is none within `seconds`."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):
@@ -105,11 +104,14 @@ class Program:
         """All that it has said up to now."""
         return self.log.read_text("utf-8", "replace")
 
+    def runs(self) -> bool:
+        """True; fails, with what it has said, when it has ended."""
+        assert self.process.poll() is None, f"it ended with {self.process.returncode}:\n{self.said()}"
+        return True
+
     def search(self, pattern: str) -> re.Match[str] | None:
-        """The first place in its log, once there is one. Fails when the program has ended before."""
-        found = re.search(pattern, self.said())
-        assert found or self.process.poll() is None, f"it ended with {self.process.returncode}:\n{self.said()}"
-        return found
+        """The first place in its log, once there is one. Fails when it has ended."""
+        return re.search(pattern, self.said()) if self.runs() else None
 
 
 @contextlib.contextmanager
@@ -148,16 +150,16 @@ class Served:
 
 def served(program: Program) -> Served:
     """The ports, as soon as the log of a `serve` with all outputs on says them."""
-    spots = [
-        wait_for(pattern, lambda pattern=pattern: program.search(pattern))  # type: ignore[misc]
-        for pattern in (
-            r"listening for sFlow on UDP (\S+):(\d+)",
-            r"gmond XML on TCP (\S+):(\d+)",
-            r"on (http://\S+:\d+)/",
-        )
-    ]
-    sflow, gmond = ((spot[1], int(spot[2])) for spot in spots[:2])
-    return Served(program, sflow, gmond, spots[2][1])
+
+    def place(pattern: str) -> re.Match[str]:
+        found: re.Match[str] = wait_for(pattern, lambda: program.search(pattern))
+        return found
+
+    sflow, gmond = (
+        (found[1], int(found[2]))
+        for found in map(place, (r"listening for sFlow on UDP (\S+):(\d+)", r"gmond XML on TCP (\S+):(\d+)"))
+    )
+    return Served(program, sflow, gmond, place(r"on (http://\S+:\d+)/")[1])
 
 
 @contextlib.contextmanager
@@ -168,7 +170,7 @@ def serving(folder: Path, more: str = "", config: str = CONFIG) -> Iterator[Serv
     arguments = command("serve", "--config", str(file))
     with running(arguments, folder / "serve.log", env=environment(), cwd=folder) as program:
         yield served(program)
-        assert program.process.poll() is None, program.said()
+        program.runs()
     assert program.process.returncode == 0, program.said()
     assert "Traceback" not in program.said()
 
@@ -205,8 +207,7 @@ def gmetad(path: str, folder: Path, source: Address, step: int = 2) -> Iterator[
         "utf-8",
     )
     with running([path, "-d", "1", "-c", str(config)], folder / "gmetad.log") as program:
-        for port in (xml_port, interactive_port):
-            wait_for(f"gmetad on port {port}", lambda port=port: program.search("") and is_listening(port))  # type: ignore[misc]
+        wait_for("gmetad's ports", lambda: program.runs() and all(map(is_listening, (xml_port, interactive_port))))
         yield Gmetad(program, xml_port, interactive_port, rrds)
 
 
@@ -253,7 +254,7 @@ def prometheus(path: str, folder: Path, target: str, interval: str = "1s", rules
     with running(arguments, folder / "prometheus.log", env={**os.environ, "GOMAXPROCS": "1"}) as program:
 
         def ready() -> bool:
-            program.search("")
+            program.runs()
             with contextlib.suppress(OSError):
                 return b"Ready" in fetch(f"{url}/-/ready")
             return False

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
 from sflow_gmetrics.replay import Relabelled, relabel
+from tests.e2e.hostile import HOSTILE, renamed
 from tests.e2e.servers import Gmetad, Served, gmetad, replaying, serving, wait_for
 from tests.recordings import packets
 
@@ -98,7 +101,9 @@ def test_gmetad_lists_sums_stores_and_forgets(tmp_path: Path, require_program: C
             20,
         )
         assert set(hosts) == {WEB, OTHER}
-        assert both.summary(REDIS) == (pytest.approx(sum(float(one[REDIS]) for one in hosts.values()), rel=1e-3), 2)
+        total, count = both.summary(REDIS) or (0, 0)
+        assert total == pytest.approx(sum(float(one[REDIS]) for one in hosts.values()), rel=1e-3)
+        assert count == 2
 
         # redis stopped on one host: it goes there, although the host and its other services go on
         left = wait_for(
@@ -117,7 +122,8 @@ def test_gmetad_lists_sums_stores_and_forgets(tmp_path: Path, require_program: C
         truth, count = both.own_sum(UTIL)
         assert count == 2
         assert truth > 0
-        wait_for("the sum in gmetad", lambda: both.summary(UTIL) == (pytest.approx(truth, abs=0.011), 2))
+        settled: Any = (pytest.approx(truth, abs=0.011), 2)
+        wait_for("the sum in gmetad", lambda: both.summary(UTIL) == settled)
         for host, metrics in metrics_by_host(both.ours.xml()).items():
             file = both.gmetad.rrds / "e2e" / host / f"{UTIL}.rrd"
             assert last_update(rrdtool, file) == {"sum": float(metrics[UTIL])}
@@ -127,3 +133,36 @@ def test_gmetad_lists_sums_stores_and_forgets(tmp_path: Path, require_program: C
         assert len(stored) >= 3
         assert max(stored) < 400, "two hosts with two CPUs each"
     assert "error" not in both.gmetad.program.said().lower()
+
+
+def test_hostile_names_stay_names(tmp_path: Path, require_program: Callable[[str], str]) -> None:
+    """Unchanged, each of them would make gmetad's XML unreadable, end it, or write outside of its directory."""
+    window = packets("hsflowd-systemd")[:30]
+    with bench(tmp_path, require_program("gmetad")) as both:
+        usual = {path.name for path in tmp_path.iterdir()}
+        for number, hostile in enumerate(HOSTILE, 1):
+            as_one = [
+                Relabelled(packet.time, renamed(relabel(packet.payload, f"10.9.9.{number}", ""), _behind(hostile)))
+                for packet in window
+            ]
+            with replaying(both.ours.sflow, as_one, speed=0) as sending:
+                sending.join(10)
+        hosts = wait_for(
+            "all hosts with their services in gmetad",
+            lambda: len(found := both.hosts()) == len(HOSTILE) and min(map(_services, found.values())) >= 5 and found,
+            20,
+        )
+        names = {*hosts, *(metric for metrics in hosts.values() for metric in metrics)}
+        assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) and ".." not in name for name in names)
+        wait_for("files of all hosts", lambda: len(list((both.gmetad.rrds / "e2e").iterdir())) == len(HOSTILE) + 1)
+        assert {path.name for path in (both.gmetad.rrds / "e2e").iterdir()} == {"__SummaryInfo__", *hosts}
+        assert both.gmetad.program.runs()
+    assert {path.name for path in tmp_path.iterdir()} == usual
+
+
+def _behind(hostile: str) -> Callable[[str], str]:
+    return lambda name: hostile + name
+
+
+def _services(metrics: dict[str, str]) -> int:
+    return len([name for name in metrics if name.endswith(".vcpu_state")])

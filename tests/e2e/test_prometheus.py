@@ -35,7 +35,9 @@ def test_prometheus_computes_true_rates_and_forgets(tmp_path: Path, require_prog
         live = f'sflow_pool_service_hosts{{service="nginx.service"}} == {len(webs)}'
         wait_for("nginx of all hosts in Prometheus", lambda: theirs.number(live), 20)
         begun, done = time.monotonic(), account.done.cpu_ms
-        wait_for("a span of samples", lambda: time.monotonic() > begun + SPAN + 1.5, SPAN + 5)
+        scrapes = f"count_over_time({NGINX}[1m])"
+        wanted = (theirs.number(scrapes) or 0) + SPAN + 1
+        wait_for("a span of samples", lambda: (theirs.number(scrapes) or 0) >= wanted, SPAN + 10)
         cpus = (account.done.cpu_ms - done) / 1000 / (time.monotonic() - begun)
         rate = theirs.number(f"rate({NGINX}[{SPAN}s])")
         assert cpus > 0.01
@@ -52,9 +54,7 @@ def test_prometheus_computes_true_rates_and_forgets(tmp_path: Path, require_prog
         gone = f'sflow_service_up{{service="{FPM}"}}'
         assert len(theirs.query(gone)) == len(webs)
         wait_for("a page without the stopped service", lambda: _lines(ours.page(), "sflow_service_up", FPM) == [], 15)
-        left = time.monotonic()
         wait_for("a Prometheus without the stopped service", lambda: not theirs.query(gone), 5)
-        assert time.monotonic() - left < 2.5, "one scrape, once a second"
         assert len(theirs.query('sflow_service_up{service="nginx.service",pool="web"}')) == len(webs)
         assert theirs.number(f'sflow_pool_service_hosts{{service="{FPM}"}}') == 0
         assert theirs.number("up") == 1
@@ -64,12 +64,13 @@ def test_prometheus_computes_true_rates_and_forgets(tmp_path: Path, require_prog
             for agent in fleet.agents:
                 fleet.remove_host(agent.name)
             truth = account.certain.cpu_ms / 1000
-        print(account, theirs.number(NGINX), truth)
         wait_for("the true total", lambda: theirs.number(NGINX) == pytest.approx(truth, abs=1e-6), 6)
 
 
 def _lines(page: bytes, *words: str) -> list[str]:
-    return [line for line in page.decode().splitlines() if not line.startswith("#") and all(one in line for one in words)]
+    return [
+        line for line in page.decode().splitlines() if not line.startswith("#") and all(one in line for one in words)
+    ]
 
 
 def test_promtool_finds_nothing_to_mend(tmp_path: Path, require_program: Callable[[str], str]) -> None:

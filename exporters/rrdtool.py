@@ -1,0 +1,159 @@
+"""rrdtool as an engine: commands and answers through the pipes of one child that is started again when it ends.
+
+Source: rrdtool(1) and rrdupdate(1) of RRDtool 1.7.2, and how it was seen to behave.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import selectors
+import shlex
+import subprocess
+import time
+from collections.abc import Sequence
+
+from sflow_gmetrics.errors import EngineError
+
+from .rrd_file import NewFile, explain
+
+TIMEOUT = 10.0
+"""Seconds to wait for the next piece of an answer."""
+
+
+class RrdtoolPipe:
+    """One `rrdtool -` that lives on; 1.5 or newer. Files are on this machine."""
+
+    name = "rrdtool"
+    BATCH = 200
+    """How many commands go out before their answers are read."""
+    ANSWER = 1 << 22
+    """The longest answer in bytes."""
+    _MARK = re.compile(rb"(?:\A|\n)/\nOK [^\n]*\n\Z")
+    """What ends a chunk: the answer to `pwd`, for it runs in the root directory."""
+
+    def __init__(self, program: str = "rrdtool", timeout: float = TIMEOUT) -> None:
+        self.program = program
+        self._timeout = timeout
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def update(self, batch: Sequence[tuple[str, str]]) -> list[str]:
+        """See Engine."""
+        return self._run([(path, f"update -s {_quote(path)} {values}\n") for path, values in batch])
+
+    def create(self, files: Sequence[NewFile]) -> list[str]:
+        """See Engine."""
+        places = {place: _make(place) for place in {os.path.dirname(file.path) for file in files} if place}
+        errors = self._run(
+            [
+                (file.path, f"create {_quote(file.path)} -b {file.start} -s {file.step} -O {file.definitions}\n")
+                for file in files
+            ]
+        )
+        for number, file in enumerate(files):
+            if file.path.isprintable() and (errors[number] or not os.path.exists(file.path)):
+                errors[number] = places[os.path.dirname(file.path)] or explain(errors[number], file)
+        return errors
+
+    def _run(self, commands: Sequence[tuple[str, str]]) -> list[str]:
+        good = [text for path, text in commands if path.isprintable()]
+        answers: list[str] = []
+        try:
+            for start in range(0, len(good), self.BATCH):
+                chunk = good[start : start + self.BATCH]
+                answers += _answers(self._exchange(f"{''.join(chunk)}pwd\n".encode()), len(chunk))
+        except (OSError, ValueError) as error:
+            self.close()
+            raise EngineError(f"{self.program}: {error}") from None
+        if len(good) == len(commands):
+            return answers
+        given = iter(answers)
+        return [next(given) if path.isprintable() else "not a path for rrdtool" for path, _ in commands]
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        environment = {key: value for key, value in os.environ.items() if key != "RRDCACHED_ADDRESS"}
+        child = subprocess.Popen(
+            [self.program, "-"],
+            cwd="/",
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**environment, "LC_ALL": "C"},  # error texts are read
+            start_new_session=True,  # Ctrl-C is for us: it must still take our last values
+        )
+        assert child.stdin is not None
+        os.set_blocking(child.stdin.fileno(), False)
+        return child
+
+    def _exchange(self, request: bytes) -> str:
+        """All that it says to these commands, read while they are written. Raises OSError."""
+        if self._child is None:
+            self._child = self._start()
+        child = self._child
+        assert child.stdin is not None
+        assert child.stdout is not None
+        left, said = memoryview(request), bytearray()
+        deadline = time.monotonic() + self._timeout
+        with selectors.DefaultSelector() as selector:
+            selector.register(child.stdout, selectors.EVENT_READ)
+            selector.register(child.stdin, selectors.EVENT_WRITE)
+            while left or not self._MARK.search(said, max(0, len(said) - 200)):
+                ready = selector.select(max(0.0, deadline - time.monotonic()))
+                if not ready:
+                    raise TimeoutError(f"no answer in {self._timeout:g} s")
+                for key, _ in ready:
+                    if key.fileobj is child.stdin:
+                        left = left[os.write(key.fd, left) :]
+                        if not left:
+                            selector.unregister(child.stdin)
+                    elif piece := os.read(key.fd, 1 << 16):
+                        said += piece
+                        if len(said) > self.ANSWER:
+                            raise ValueError("it does not stop talking")
+                        deadline = time.monotonic() + self._timeout
+                    else:
+                        raise BrokenPipeError(errno.EPIPE, f"it has ended with {child.wait(self._timeout)}")
+        return said.decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """See Engine. It has what was acknowledged, so it is simply ended."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+            child.wait()
+            for stream in (child.stdin, child.stdout):
+                if stream is not None:
+                    stream.close()
+
+
+def _answers(said: str, count: int) -> list[str]:
+    """The error text of each of `count` commands. Raises ValueError when there are more or fewer."""
+    errors: list[str] = []
+    for line in said.splitlines()[:-2]:
+        if line.startswith("OK "):
+            errors.append("")
+        elif line.startswith("ERROR: "):
+            errors.append(line[7:])
+        elif errors and errors[-1]:
+            errors[-1] += f" {line}"
+        else:
+            raise ValueError(f"an answer that makes no sense: {line[:100]}")
+    if len(errors) != count:
+        raise ValueError(f"{len(errors)} answers to {count} commands")
+    return errors
+
+
+def _make(place: str) -> str:
+    """Make a directory; an error text, "" when it is there."""
+    try:
+        os.makedirs(place, exist_ok=True)
+    except OSError as error:
+        return f"{place}: {error.strerror}"
+    return ""
+
+
+def _quote(path: str) -> str:
+    """A path in a command of `rrdtool -`, which knows quotes but no backslashes."""
+    return shlex.quote(path) if "'" in path else f"'{path}'"

@@ -1,0 +1,120 @@
+"""What the running program says of itself: its process, its pages, its storage and its sources.
+
+These are prometheus_client's own metrics; they stand behind the rendered page.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+import prometheus_client
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.openmetrics import exposition as openmetrics_exposition
+from prometheus_client.registry import Collector
+
+from sflow_gmetrics.remote import Remote
+
+from .rrd_writer import Stats
+
+_EOF = b"# EOF\n"
+
+
+class Runtime:
+    """Counts what is rendered and served, and asks the others when it is read.
+
+    `storage` gives the RRD writer's statistics and the engine's name, None without one;
+    `sources` the other collectors that are polled.
+    """
+
+    def __init__(
+        self,
+        storage: Callable[[], tuple[str, Stats] | None] = lambda: None,
+        sources: Callable[[], Iterable[Remote]] = tuple,
+    ) -> None:
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = prometheus_client.CollectorRegistry()
+        prometheus_client.ProcessCollector(registry=self.registry)
+        self.scrapes = prometheus_client.Counter(
+            "sflow_collector_scrapes",
+            "HTTP answers by endpoint and status.",
+            ("endpoint", "code"),
+            registry=self.registry,
+        )
+        self.xml_requests = prometheus_client.Counter(
+            "sflow_collector_xml_requests", "Documents asked for, by port.", ("port",), registry=self.registry
+        )
+        self._duration = prometheus_client.Gauge(
+            "sflow_collector_render_duration_seconds",
+            "How long the newest page took to make.",
+            ("endpoint",),
+            registry=self.registry,
+        )
+        self.started = prometheus_client.Gauge(
+            "sflow_collector_start_time_seconds", "When the collector started.", registry=self.registry
+        )
+        self.started.set_to_current_time()
+        self.registry.register(_Others(storage, sources))
+
+    def timed(self, endpoint: str, render: Callable[[], bytes]) -> bytes:
+        """Render a page and keep how long it took."""
+        begin = time.perf_counter()
+        body = render()
+        self._duration.labels(endpoint).set(time.perf_counter() - begin)
+        return body
+
+    def append_to(self, page: bytes, *, openmetrics: bool) -> bytes:
+        """The page with the runtime's metrics behind it."""
+        if openmetrics:
+            tail: bytes = openmetrics_exposition.generate_latest(self.registry)  # type: ignore[no-untyped-call]
+            return page.removesuffix(_EOF) + tail
+        return page + prometheus_client.generate_latest(self.registry)
+
+
+class _Others(Collector):
+    """Storage and sources, read when the page is made."""
+
+    def __init__(
+        self, storage: Callable[[], tuple[str, Stats] | None], sources: Callable[[], Iterable[Remote]]
+    ) -> None:
+        self._storage = storage
+        self._sources = sources
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing beforehand: what there is depends on the configuration."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """The families that have something to say."""
+        found = self._storage()
+        if found is not None:
+            yield from _storage_families(*found)
+        sources = list(self._sources())
+        if sources:
+            up = GaugeMetricFamily(
+                "sflow_collector_source_up", "Whether the newest poll of the source succeeded.", labels=("source",)
+            )
+            duration = GaugeMetricFamily(
+                "sflow_collector_source_poll_duration_seconds", "How long it took.", labels=("source",)
+            )
+            for one in sources:
+                up.add_metric((one.name,), float(not one.error))
+                duration.add_metric((one.name,), one.duration)
+            yield up
+            yield duration
+
+
+def _storage_families(backend: str, stats: Stats) -> Iterable[Metric]:
+    updates = CounterMetricFamily(
+        "sflow_collector_rrd_updates", "Values for RRD files by outcome.", labels=("backend", "outcome")
+    )
+    for outcome, count in (("ok", stats.stored), ("error", stats.errors), ("dropped", stats.dropped)):
+        updates.add_metric((backend, outcome), count)
+    yield updates
+    for name, text, value in (
+        ("sflow_collector_rrd_queue_length", "Values that wait for the RRD engine.", stats.queued),
+        ("sflow_collector_rrd_files", "RRD files that are written.", stats.files),
+        ("sflow_collector_rrd_up", "Whether the RRD engine answers.", int(not stats.away)),
+        ("sflow_collector_rrd_last_write_timestamp_seconds", "When values were stored last.", stats.last_write),
+    ):
+        yield GaugeMetricFamily(name, text, value=value)

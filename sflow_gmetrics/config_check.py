@@ -1,0 +1,165 @@
+"""The values of a configuration: can each of them be what it says?"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from typing import TYPE_CHECKING
+
+from .errors import ConfigError
+
+if TYPE_CHECKING:
+    from .config import Config, PoolConfig, RewriteConfig, RrdConfig, SourceConfig
+
+OFF = ("", "off")
+"""The values of a `listen` key that switch an output off."""
+RRD_LEVELS = ("host", "service", "pool")
+GROUPS = ("interface", "netstat", "vdi")
+
+
+def unknown_key(key: str, where: str, known: list[str]) -> str:
+    """The message for a key or word that is not known: the nearest one that is."""
+    near = difflib.get_close_matches(key, known, 1, 0.5)
+    cure = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+    return f"unknown key {where!r}; {cure}"
+
+
+def check_values(config: Config) -> None:
+    """Raises ConfigError for the first value that cannot be used."""
+    for index, address in enumerate(config.sflow.listen):
+        _check_listen(address, f"sflow.listen[{index}]")
+    _check_networks(config.sflow.allow, "sflow.allow")
+    _check_range(config.sflow.receive_buffer, 2048, 1 << 30, "sflow.receive_buffer")
+    _check_range(config.sflow.agents, 1, 10_000_000, "sflow.agents")
+    _check_range(config.sflow.forget_after, 1, 10 * 366 * 86_400, "sflow.forget_after")
+    for place in ("gmond.listen", "web.listen", "gmetad.xml_listen", "gmetad.interactive_listen"):
+        section, key = place.split(".")
+        _check_listen(getattr(getattr(config, section), key), place)
+    _check_networks(config.gmetad.trusted_hosts, "gmetad.trusted_hosts")
+    _check_sources(config.gmetad.sources)
+    _check_rrd(config.rrd)
+    _check_range(config.services.services_per_host, 1, 1_000_000, "services.services_per_host")
+    _check_range(config.services.series, 1, 1_000_000_000, "services.series")
+    for key in ("include", "exclude"):
+        for pattern in getattr(config.services, key):
+            _check_regex(pattern, f"services.{key}")
+    for rule in config.services.rewrite:
+        _check_regex(rule.match, "services.rewrite.match")
+        _check_replacement(rule)
+    _check_name(config.gmond.cluster, "gmond.cluster")
+    _check_name(config.gmetad.grid, "gmetad.grid")
+    _check_pools(config.pools)
+    for group in config.web.groups:
+        if group not in GROUPS:
+            raise ConfigError(unknown_key(group, f"web.groups: {group}", list(GROUPS)))
+
+
+def _check_sources(sources: tuple[SourceConfig, ...]) -> None:
+    names: set[str] = set()
+    for source in sources:
+        place = f"gmetad.sources ({source.name!r})"
+        _check_name(source.name, place)
+        if source.name in names:
+            raise ConfigError(f"{place}: two sources have this name")
+        names.add(source.name)
+        if not source.addresses:
+            raise ConfigError(f"{place}: 'addresses' needs at least one HOST:PORT")
+        for address in source.addresses:
+            _check_listen(address or "?", f"{place}: addresses")
+        _check_range(source.interval, 1, 86_400, f"{place}: interval")
+
+
+def _check_rrd(rrd: RrdConfig) -> None:
+    _check_range(rrd.step, 1, 86_400, "rrd.step")
+    _check_range(rrd.write_every, 1, 86_400, "rrd.write_every")
+    _check_range(rrd.queue, 1, 1_000_000_000, "rrd.queue")
+    _check_range(rrd.creations, 1, 1_000_000, "rrd.creations")
+    if rrd.rrdcached and not rrd.rrdcached.startswith("unix:/"):
+        try:
+            split_address(rrd.rrdcached)
+        except ConfigError as error:
+            raise ConfigError(f"rrd.rrdcached: {error}, or unix:/PATH") from None
+    for level in rrd.levels:
+        if level not in RRD_LEVELS:
+            raise ConfigError(unknown_key(level, f"rrd.levels: {level}", list(RRD_LEVELS)))
+    for key in ("include", "exclude"):
+        for pattern in getattr(rrd, key):
+            _check_regex(pattern, f"rrd.{key}")
+    for key in ("rra", "service_rra"):
+        archives = getattr(rrd, key)
+        if not archives:
+            raise ConfigError(f"rrd.{key} needs at least one archive, as in AVERAGE:0.5:1:5856")
+        for archive in archives:
+            if not re.fullmatch(r"(AVERAGE|MIN|MAX|LAST):0(\.\d+)?:[1-9]\d*:[1-9]\d*", archive):
+                raise ConfigError(f"rrd.{key}: {archive!r} is not FUNCTION:XFF:STEPS:ROWS, as in AVERAGE:0.5:1:5856")
+
+
+def _check_name(name: str, place: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9._ -]{1,64}", name) or name.startswith(("_", ".")) or ".." in name:
+        raise ConfigError(f"{place}: a name has 1 to 64 characters of A-Z a-z 0-9 . _ - and space")
+
+
+def _check_pools(pools: tuple[PoolConfig, ...]) -> None:
+    for index, pool in enumerate(pools):
+        place = f"pools[{index}] ({pool.name!r})"
+        _check_name(pool.name, place)
+        if bool(pool.hosts) == bool(pool.addresses):
+            raise ConfigError(f"{place} needs either 'hosts', a regular expression, or 'addresses', a list of networks")
+        _check_regex(pool.hosts, f"{place}: hosts")
+        _check_networks(pool.addresses, f"{place}: addresses")
+
+
+def _check_range(value: float, least: float, most: float, where: str) -> None:
+    if not least <= value <= most:
+        raise ConfigError(f"{where} must be from {least:g} to {most:g}, not {value:g}")
+
+
+def _check_listen(value: str, where: str) -> None:
+    if value not in OFF:
+        try:
+            split_address(value)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
+
+
+def split_address(value: str) -> tuple[str, int]:
+    """HOST:PORT or [IPv6]:PORT as host and port. An empty host is every address. Raises ConfigError."""
+    host, colon, port = value.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise ConfigError(f"{value!r} is not HOST:PORT (for example 127.0.0.1:8649 or [::1]:8649)")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ConfigError(f"{value!r}: an IPv6 address stands in brackets, as in [::1]:8649")
+    return host or "0.0.0.0", int(port)
+
+
+def _check_networks(networks: tuple[str, ...], where: str) -> None:
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise ConfigError(f"{where}: {error} (for example 10.0.0.0/8)") from None
+
+
+def _check_regex(pattern: str, where: str) -> None:
+    try:
+        re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ConfigError(f"{where}: {pattern!r} is no regular expression: {error}") from None
+
+
+def template(replacement: str) -> str:
+    """A replacement with $1 or ${1} for groups as Python's re understands it."""
+    escaped = replacement.replace("\\", "\\\\")
+    return re.sub(r"\$(?:\{(\d+)\}|(\d+))", lambda found: rf"\g<{found[1] or found[2]}>", escaped)
+
+
+def _check_replacement(rule: RewriteConfig) -> None:
+    groups = re.compile(rule.match).groups
+    for found in re.finditer(r"\$(?:\{(\d+)\}|(\d+))", rule.replace):
+        if int(found[1] or found[2]) > groups:
+            raise ConfigError(
+                f"services.rewrite: {rule.replace!r} uses {found[0]}, but {rule.match!r} has {groups} groups"
+            )

@@ -1,0 +1,72 @@
+"""The thread that stores: at every tick what the tree shows goes to the RRD writer, and views are kept current."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from exporters.rrd import Layout
+from exporters.rrd_engines import open_engine
+from exporters.rrd_writer import RrdWriter, Stats
+
+from .config import RrdConfig
+from .snapshot import Snapshot
+
+log = logging.getLogger("sflow_gmetrics")
+
+PULSE = 1.0
+"""Seconds between two looks at whether something is due."""
+
+
+class Storage:
+    """Writes the RRD files of `snapshot()` at fixed ticks of `step` seconds, in a thread of its own."""
+
+    def __init__(self, config: RrdConfig, snapshot: Callable[[], Snapshot], clock: Callable[[], float]) -> None:
+        self._step = config.step
+        self._layout = Layout(config)
+        self._engine = open_engine(config)
+        self._writer = RrdWriter(config, self._engine)
+        self._snapshot = snapshot
+        self._clock = clock
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="rrd", daemon=True)
+        self._last = 0
+
+    @property
+    def state(self) -> tuple[str, Stats]:
+        """The engine's name and what has become of the values."""
+        return self._engine.name, self._writer.stats
+
+    def take_notes(self) -> dict[str, tuple[int, str]]:
+        """What is to be said since the last call."""
+        return self._writer.take_notes()
+
+    def start(self) -> None:
+        """Begin to store."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Store what waits, and end."""
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join(5.0)
+
+    def _run(self) -> None:
+        self._last = int(self._clock()) // self._step * self._step
+        while not self._ending.is_set():
+            try:
+                self._pulse()
+            except Exception:
+                log.exception("the RRD thread has met a fault that should not be; it goes on")
+            now = self._clock()
+            self._ending.wait(min(PULSE, max(self._last + self._step - now, 0.05)))
+        self._writer.close(self._clock())
+
+    def _pulse(self) -> None:
+        now = self._clock()
+        tick = int(now) // self._step * self._step
+        if tick > self._last:
+            self._last = tick
+            self._writer.add(list(self._layout.updates(self._snapshot(), tick)))
+        self._writer.flush(now)

@@ -1,0 +1,219 @@
+"""Who is shown and for how long, and what a flood can do."""
+
+from __future__ import annotations
+
+import pytest
+
+from sflow_gmetrics import Collector
+from sflow_gmetrics.collector import STREAMS_PER_AGENT
+from sflow_gmetrics.config import parse_config
+from tests.core.builders import (
+    NOT_KNOWN_64,
+    Sender,
+    host,
+    host_of,
+    pool_service,
+    rate,
+    sample,
+    service,
+    service_row,
+    services_of,
+    total,
+)
+
+
+def _regular(interval: float, count: int = 10) -> Sender:
+    sender = Sender(Collector())
+    for number in range(1, count + 1):
+        sender.tick(interval)
+        sender.send(host(number), service(number, cpuTime=number))
+    return sender
+
+
+@pytest.mark.parametrize("interval", [1.0, 5.0, 20.0, 60.0])
+def test_a_service_vanishes_after_three_of_its_own_intervals(interval: float) -> None:
+    sender = _regular(interval)
+    last = sender.now
+    for number in range(11, 16):
+        sender.tick(interval)
+        sender.send(host(number))
+        assert bool(services_of(sender.snapshot())) is (sender.now - last <= 3 * interval + 1e-3)
+    assert pool_service(sender.snapshot()).members == []
+
+
+def test_services_of_one_host_have_each_their_own_interval() -> None:
+    sender = Sender(Collector())
+    for number in range(1, 121):
+        slow = [service(number // 12, "slow.service", 2)] if number % 12 == 0 else []
+        sender.send(host(number), service(number, "quick.service", 1), *slow)
+        sender.tick(5)
+    for number in range(121, 141):
+        sender.send(host(number))
+        sender.tick(5)
+    assert list(services_of(sender.snapshot())) == ["slow.service"], "silent for 105 s, of its 180"
+
+
+def test_lost_datagrams_do_not_stretch_the_interval() -> None:
+    sender = Sender(Collector())
+    for number in range(1, 40):
+        payload = sender.payload(host(number), service(number))
+        if number % 3 == 0 or number < 3:
+            sender.collector.receive(payload, sender.now)
+        sender.tick(5)
+    assert service_row(sender.snapshot()).interval == pytest.approx(5)
+
+
+def test_a_service_goes_down_with_its_host() -> None:
+    """The service has an interval of its own, of a minute; its host is silent for 20 s."""
+    sender = Sender(Collector())
+    for number in range(1, 61):
+        extra = [service(number // 12, "slow.service", 2)] if number % 12 == 0 else []
+        sender.send(host(number), *extra)
+        sender.tick(5)
+    assert list(services_of(sender.snapshot())) == ["slow.service"]
+    sender.tick(20)
+    snapshot = sender.snapshot()
+    assert [one.up for one in snapshot.hosts()] == [False]
+    assert services_of(snapshot) == {}
+    assert pool_service(snapshot, "slow.service").members == []
+
+
+def test_a_silent_host_is_down_then_forgotten_then_back() -> None:
+    sender = Sender(Collector(parse_config("[sflow]\nforget_after = 600")))
+    for number in range(1, 5):
+        sender.send(host(number), service(number, cpuTime=100 * number))
+        sender.tick(5)
+    sender.tick(60)
+    assert host_of(sender.snapshot()).row is None
+    sender.tick(620)
+    assert list(sender.snapshot().hosts()) == []
+    assert len(sender.collector.agents) == len(sender.collector._streams) == 0
+    for number in range(5, 8):
+        sender.send(host(number), service(number, cpuTime=100 * number))
+        sender.tick(5)
+    snapshot = sender.snapshot()
+    assert [one.up for one in snapshot.hosts()] == [True]
+    assert rate(service_row(snapshot), "cpuTime") == 20
+
+
+def test_a_service_that_returns_after_a_while_continues_its_total() -> None:
+    sender = _regular(5)
+    for number in range(11, 20):
+        sender.tick(5)
+        sender.send(host(number))
+    assert services_of(sender.snapshot()) == {}
+    sender.tick(5)
+    sender.send(host(20), service(1, cpuTime=3))
+    row = service_row(sender.snapshot())
+    assert total(row, "cpuTime") == 10 + 3
+
+
+def test_a_host_of_which_only_services_are_heard_is_up() -> None:
+    sender = Sender(Collector())
+    sender.send(service(1, cpuTime=1))
+    (only,) = sender.snapshot().hosts()
+    assert (only.up, only.announced, only.name) == (True, False, "10.0.0.1")
+    assert only.interval == 30
+
+
+def test_values_that_are_not_known_do_not_end_a_service() -> None:
+    sender = Sender(Collector())
+    for number in range(1, 20):
+        sender.send(host(number), service(number, memory=NOT_KNOWN_64, rd_bytes=NOT_KNOWN_64))
+        sender.tick(5)
+    assert list(services_of(sender.snapshot())) == ["nginx.service"]
+
+
+# --- floods
+
+
+def test_more_services_than_the_limit_are_dropped_and_counted() -> None:
+    sender = Sender(Collector(parse_config("[services]\nservices_per_host = 10")))
+    for number in range(1, 4):
+        for first in range(0, 100, 10):
+            sender.send(host(number), *(service(number, f"s{i}", i, cpuTime=1) for i in range(first, first + 10)))
+        sender.tick(5)
+    snapshot = sender.snapshot()
+    assert set(services_of(snapshot)) == {f"s{i}" for i in range(10)}
+    assert snapshot.stats.dropped["services_per_host"] == 3 * 90
+
+
+def test_excluded_services_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sflow_gmetrics.collector.OTHER_SOURCES_PER_AGENT", 100)
+    sender = Sender(Collector(parse_config("[services]\nexclude = 'x.*'\nservices_per_host = 10")))
+    sender.send(host(1), service(1, "good", 999_999))
+    for first in range(0, 300, 20):
+        sender.send(*(service(1, f"x{i}", i) for i in range(first, first + 20)))
+    snapshot = sender.snapshot()
+    assert list(services_of(snapshot)) == ["good"]
+    assert len(sender.collector.agents["10.0.0.1"].sources) <= 110
+    assert snapshot.stats.dropped["sources_per_agent"] >= 190
+
+
+def test_interfaces_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sflow_gmetrics.collector.OTHER_SOURCES_PER_AGENT", 100)
+    sender = Sender(Collector())
+    for first in range(0, 300, 20):
+        sender.send(*(sample(1, 0, i, ("if_counters",), {"ifIndex": i}, 4) for i in range(first, first + 20)))
+    sender.send(host(1), service(1, "good", 999_999))
+    snapshot = sender.snapshot()
+    assert list(services_of(snapshot)) == ["good"], "they take no room from services"
+    assert len(sender.collector.agents["10.0.0.1"].sources) == 101
+    assert snapshot.stats.dropped["sources_per_agent"] == 201
+    sender.tick(200)
+    sender.send(host(1))
+    assert [one.announced for one in sender.snapshot().hosts()] == [True], "those that are silent make room"
+
+
+def test_names_that_change_all_the_time_leave_room_for_new_ones() -> None:
+    """Containers that live for a minute each: the limit is of those that live, not of all that ever were."""
+    sender = Sender(Collector(parse_config("[services]\nservices_per_host = 20")))
+    for number in range(1, 400):
+        sender.send(
+            host(number), *(service(number, f"c{number // 6}-{i}", 1000 + number // 6 * 9 + i) for i in range(5))
+        )
+        sender.tick(10)
+    names = set(services_of(sender.snapshot()))
+    assert {f"c66-{i}" for i in range(5)} <= names
+    assert len(sender.collector.agents["10.0.0.1"].sources) <= 21
+
+
+def test_a_flood_of_agents_stays_within_the_limit() -> None:
+    collector = Collector(parse_config("[sflow]\nagents = 50"))
+    for number in range(500):
+        Sender(collector, f"10.1.{number // 250}.{number % 250}").send(host(1, f"h{number}"))
+    snapshot = collector.snapshot(1_700_000_000)
+    assert len(list(snapshot.hosts())) == len(collector.agents) == len(collector._streams) == 50
+    assert snapshot.stats.dropped["agents"] == 450
+    assert len(collector.take_notes()) <= 1000
+
+
+def test_a_flood_of_sub_agents_stays_within_the_limit() -> None:
+    sender = Sender(Collector())
+    for number in range(100):
+        sender.sub_agent = number
+        sender.send(host(1))
+    assert len(sender.collector.agents["10.0.0.1"].streams) == STREAMS_PER_AGENT
+    assert sender.snapshot().stats.dropped["sub_agents"] == 100 - STREAMS_PER_AGENT
+
+
+def test_a_flood_of_unknown_structures_stays_within_the_limit() -> None:
+    from sflow_gmetrics.datagram import Record, Sample
+
+    sender = Sender(Collector())
+    for number in range(300):
+        odd = Record((5000 + number) << 12 | 1, 4, raw=b"abcd")
+        sender.send(host(1), Sample("counters", 4, number + 1, 3, 1, records=(odd,)))
+    unknown = sender.snapshot().stats.unknown_records
+    assert sum(unknown.values()) == 300
+    assert len(unknown) <= 65
+    assert unknown["other"] == 300 - 64
+
+
+def test_an_agent_outside_the_allowed_networks_is_not_heard() -> None:
+    collector = Collector(parse_config('[sflow]\nallow = ["10.0.0.0/24", "2001:db8::/32"]'))
+    for address in ("10.0.0.7", "10.0.1.7", "2001:db8::1", "2001:db9::1"):
+        Sender(collector, address).send(host(1, address.replace(":", "-")))
+    snapshot = collector.snapshot(1_700_000_000)
+    assert {one.address for one in snapshot.hosts()} == {"10.0.0.7", "2001:db8::1"}
+    assert snapshot.stats.dropped["not_allowed"] == 2

@@ -1,0 +1,432 @@
+"""The queue before the RRD engines: order, limits and patience, with a fake engine that fails as told."""
+
+from __future__ import annotations
+
+import itertools
+import tracemalloc
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporters import rrd_queue, rrd_writer
+from exporters.rrd_file import EXISTS, NewFile
+from exporters.rrd_writer import RrdWriter, Stats, Update
+from sflow_gmetrics.config import RrdConfig
+from sflow_gmetrics.errors import EngineError
+
+T = TypeVar("T")
+STEP = 15
+START = 15_000
+KIND = partial(NewFile, step=STEP, heartbeat=8 * STEP, sources=(("sum", "GAUGE"),), archives=("AVERAGE:0.5:1:10",))
+NOWHERE = "/nonexistent/rrd"
+
+
+@dataclass
+class FakeEngine:
+    """Stores as a real one does: what is newer than a file's newest. Not a stand-in for tests of the real ones.
+
+    `away` raises before anything is done, `cut` after so many entries of the next request (-1: does not);
+    `refused` are paths that take nothing.
+    """
+
+    name: str = "fake"
+    away: bool = False
+    cut: int = -1
+    refused: set[str] = field(default_factory=set)
+    files: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    starts: dict[str, int] = field(default_factory=dict)
+    calls: list[list[tuple[str, str]]] = field(default_factory=list)
+    closed: bool = False
+
+    def update(self, batch: Sequence[tuple[str, str]]) -> list[str]:
+        self.calls.append(list(batch))
+        return [self._store(path, values) for path, values in self._until_cut(batch)]
+
+    def create(self, files: Sequence[NewFile]) -> list[str]:
+        return [self._make(file) for file in self._until_cut(files)]
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _until_cut(self, entries: Sequence[T]) -> Iterator[T]:
+        if self.away:
+            raise EngineError("fake: not there")
+        cut, self.cut = self.cut, -1
+        for number, entry in enumerate(entries):
+            if number == cut:
+                raise EngineError("fake: cut off")
+            yield entry
+
+    def _make(self, file: NewFile) -> str:
+        if file.path in self.files:
+            return EXISTS
+        if file.path in self.refused:
+            return "No space left on device"
+        self.files[file.path] = []
+        self.starts[file.path] = file.start
+        return ""
+
+    def _store(self, path: str, values: str) -> str:
+        if path in self.refused:
+            return "Read-only file system"
+        if path not in self.files:
+            return f"No such file: {path}"
+        for value in values.split(" "):
+            time, _, number = value.partition(":")
+            newest = self.files[path][-1][0] if self.files[path] else self.starts[path]
+            if int(time) > newest:
+                self.files[path].append((int(time), number))
+        return ""
+
+    def numbers(self, path: str) -> list[str]:
+        return [number for _, number in self.files.get(path, [])]
+
+
+def writer(engine: FakeEngine, **settings: int) -> RrdWriter:
+    chosen = {"step": STEP, "write_every": STEP, "queue": 10_000, **settings}
+    return RrdWriter(RrdConfig(root=NOWHERE, **chosen), engine)  # type: ignore[arg-type]
+
+
+def path_of(number: int) -> str:
+    return f"{NOWHERE}/{number}.rrd"
+
+
+def tick(number: int) -> int:
+    return START + number * STEP
+
+
+def values(files: Iterable[int], number: int) -> list[Update]:
+    return [Update(path_of(file), tick(number), str(number), KIND) for file in files]
+
+
+def run(one: RrdWriter, first: int, last: int) -> None:
+    """Flush every second from the first tick up to the last."""
+    for second in range(tick(first), tick(last)):
+        one.flush(float(second))
+
+
+def test_a_new_file_gets_its_first_value_at_once_and_begins_a_step_before_it() -> None:
+    engine = FakeEngine()
+    one = writer(engine)
+    one.add(values([1], 4))
+    one.flush(tick(4))
+    assert engine.files == {path_of(1): [(tick(4), "4")]}
+    assert engine.starts == {path_of(1): tick(3)}
+    assert one.stats == Stats(stored=1, files=1, created=1, last_write=tick(4))
+
+
+def test_values_of_a_file_go_together_when_writing_is_rarer_than_ticks() -> None:
+    engine = FakeEngine()
+    one = writer(engine, write_every=4 * STEP)
+    for number in range(1, 17):
+        one.add(values(range(8), number))
+        run(one, number, number + 1)
+    assert {len(update.split(" ")) for call in engine.calls[8:] for _, update in call} == {4}
+    one.close(tick(17))
+    assert engine.closed
+    assert all(engine.numbers(path_of(file)) == [str(number) for number in range(1, 17)] for file in range(8))
+
+
+def test_the_files_are_spread_evenly_over_the_time() -> None:
+    engine = FakeEngine()
+    one = writer(engine)
+    one.add(values(range(1500), 1))
+    run(one, 1, 3)
+    one.add(values(range(1500), 3))
+    engine.calls.clear()
+    run(one, 3, 4)
+    sizes = [len(call) for call in engine.calls]
+    assert sum(sizes) == 1500
+    assert set(sizes) <= {99, 100, 101}
+
+
+def test_only_so_many_new_files_are_made_in_a_second() -> None:
+    engine = FakeEngine()
+    one = writer(engine, creations=10)
+    one.add(values(range(100), 1))
+    made = []
+    for second in range(12):
+        one.flush(tick(1) + second)
+        made.append(one.stats.created)
+    assert made == [10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 100, 100]
+    assert (one.stats.stored, one.stats.queued) == (100, 0)
+    assert list(engine.files) == [path_of(file) for file in range(100)]
+
+
+def test_an_engine_that_is_away_is_asked_less_and_less_often() -> None:
+    engine = FakeEngine(away=True)
+    one = writer(engine)
+    asked = []
+    one.add(values([1], 1))
+    for second in range(200):
+        before = one.stats.errors
+        one.flush(tick(1) + second)
+        if one.stats.errors > before:
+            asked.append(second)
+    assert asked == [0, 1, 3, 7, 15, 31, 61, 91, 121, 151, 181]
+    assert one.stats.away == "fake: not there"
+    engine.away = False
+    one.flush(tick(1) + 211)
+    assert (one.stats.away, one.stats.stored) == ("", 1)
+    assert one.take_notes() == {"away": (1, "fake: not there"), "back": (1, "after 211 s; 1 values wait")}
+    assert one.take_notes() == {}
+
+
+def test_a_clock_that_goes_back_does_not_stop_us() -> None:
+    engine = FakeEngine(away=True)
+    one = writer(engine)
+    one.add(values([1], 1))
+    one.flush(1e9)
+    engine.away = False
+    one.flush(5e8)
+    assert one.stats.stored == 1
+
+
+def test_the_oldest_values_are_dropped_first_and_leave_a_gap() -> None:
+    engine = FakeEngine()
+    one = writer(engine, queue=7)
+    one.add(values([1, 2], 1))
+    run(one, 1, 2)
+    engine.away = True
+    for number in range(2, 8):
+        one.add(values([1, 2], number))
+        one.flush(tick(number))
+    assert (one.stats.queued, one.stats.dropped) == (7, 5)
+    count, detail = one.take_notes()["dropped"]
+    assert (count, detail) == (5, "more than 7 values wait")
+    engine.away = False
+    run(one, 20, 22)
+    for file, first in ((1, 5), (2, 4)):
+        kept = [(tick(number), str(number)) for number in range(first, 8)]
+        assert engine.files[path_of(file)] == [(tick(1), "1"), (tick(first - 1), "U"), *kept]
+
+
+def test_a_gap_gets_an_unknown_value_before_it_ends() -> None:
+    engine = FakeEngine()
+    one = writer(engine)
+    summed = partial(KIND, sources=(("sum", "GAUGE"), ("num", "GAUGE")))
+    for number in (1, 2, 5, 6):
+        one.add([Update(path_of(1), tick(number), f"{number}:1", summed)])
+        run(one, number, number + 1)
+    assert engine.files[path_of(1)] == [
+        (tick(1), "1:1"),
+        (tick(2), "2:1"),
+        (tick(4), "U:U"),
+        (tick(5), "5:1"),
+        (tick(6), "6:1"),
+    ]
+    assert one.stats.stored == 4
+
+
+def test_a_file_that_exists_on_another_machine_gets_an_unknown_value_first() -> None:
+    engine = FakeEngine(files={path_of(1): [(tick(1), "1")]})
+    one = writer(engine)
+    one.add(values([1], 8))
+    one.flush(tick(8))
+    assert engine.files[path_of(1)] == [(tick(1), "1"), (tick(7), "U"), (tick(8), "8")]
+    assert (one.stats.created, one.stats.errors) == (0, 0)
+
+
+def test_a_value_that_is_not_newer_is_dropped_and_said() -> None:
+    engine = FakeEngine()
+    one = writer(engine)
+    for number in (3, 3, 2, 4):
+        one.add(values([1], number))
+    run(one, 4, 6)
+    assert engine.numbers(path_of(1)) == ["3", "4"]
+    assert (one.stats.stored, one.stats.dropped) == (2, 2)
+    assert one.take_notes()["late"][0] == 2
+
+
+@pytest.mark.parametrize("made", [False, True], ids=["when it is made", "when it is written"])
+def test_a_file_that_is_refused_holds_up_nobody_and_heals(made: bool) -> None:
+    engine = FakeEngine()
+    one = writer(engine)
+    if made:
+        one.add(values([1, 2], 0))
+        run(one, 0, 1)
+    engine.refused = {path_of(1)}
+    for number in range(1, 9):
+        one.add(values([1, 2], number))
+        run(one, number, number + 1)
+    ours = [str(number) for number in range(0 if made else 1, 9)]
+    assert engine.numbers(path_of(2)) == ours
+    assert one.stats.queued == 8
+    assert 5 <= one.stats.errors <= 8
+    why = "Read-only file system" if made else "No space left on device"
+    assert one.take_notes()["refused"] == (one.stats.errors, f"{path_of(1)}: {why}")
+    engine.refused = set()
+    run(one, 9, 14)
+    assert engine.numbers(path_of(1)) == ours
+    assert one.stats.queued == 0
+
+
+def test_a_file_that_is_refused_keeps_only_its_newest_values() -> None:
+    engine = FakeEngine(refused={path_of(1)})
+    one = writer(engine)
+    most = rrd_queue.TROUBLED_VALUES
+    for number in range(1, most + 101):
+        one.add(values([1], number))
+        one.flush(tick(number))
+    assert (one.stats.queued, one.stats.dropped) == (most, 100)
+    engine.refused = set()
+    run(one, most + 101, most + 106)
+    assert engine.numbers(path_of(1)) == [str(number) for number in range(101, most + 101)]
+
+
+def test_an_hour_of_silence_and_a_file_is_forgotten_but_not_what_waits() -> None:
+    engine = FakeEngine()
+    one = writer(engine)
+    one.add(values(range(5), 1))
+    run(one, 1, 2)
+    assert one.stats.files == 5
+    for number in range(2, 300):
+        one.add(values([3], number))
+        one.flush(tick(number))
+    assert one.stats.files == 1
+    assert engine.numbers(path_of(3)) == [str(number) for number in range(1, len(engine.numbers(path_of(3))) + 1)]
+    one.add(values(range(5), 300))
+    one.flush(tick(300))
+    one.close(tick(300))
+    assert [engine.files[path_of(file)][-2:] for file in (0, 4)] == [[(tick(299), "U"), (tick(300), "300")]] * 2
+
+
+def test_one_flush_ends_also_after_a_long_absence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rrd_writer, "VALUES", 2_000)
+    engine = FakeEngine()
+    one = writer(engine)
+    one.add(values(range(3000), 0))
+    run(one, 0, 20)
+    engine.away = True
+    for number in range(20, 23):
+        one.add(values(range(3000), number))
+        one.flush(tick(number))
+    engine.away = False
+    stored = [one.stats.stored]
+    for second in range(6):
+        one.flush(tick(24) + second)
+        stored.append(one.stats.stored)
+    assert [later - earlier for earlier, later in itertools.pairwise(stored)] == [3000, 3000, 3000, 0, 0, 0]
+
+
+def test_values_that_come_while_the_engine_works_stand_behind_those_on_their_way() -> None:
+    engine = FakeEngine()
+    one = writer(engine, queue=4)
+    one.add(values([1], 1))
+    run(one, 1, 2)
+
+    def interrupted(batch: Sequence[tuple[str, str]]) -> list[str]:
+        for number in range(3, 9):
+            one.add(values([1], number))
+        raise EngineError("gone while it worked")
+
+    one.add(values([1], 2))
+    engine.update, kept = interrupted, engine.update  # type: ignore[method-assign]
+    run(one, 2, 3)
+    engine.update = kept  # type: ignore[method-assign]
+    run(one, 9, 14)
+    assert engine.numbers(path_of(1)) == ["1", "2", "U", "6", "7", "8"]
+    assert (one.stats.stored, one.stats.dropped, one.stats.queued) == (5, 3, 0)
+
+
+Action = tuple[str, object]
+FILES = range(4)
+ACTIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), st.sets(st.sampled_from(FILES), min_size=1)),
+        st.tuples(st.just("wait"), st.integers(1, 70)),
+        st.tuples(st.just("away"), st.booleans()),
+        st.tuples(st.just("cut"), st.integers(0, 4)),
+        st.tuples(st.just("refuse"), st.sets(st.sampled_from(FILES), max_size=2)),
+        st.tuples(st.just("delete"), st.sampled_from(FILES)),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=150)
+@given(actions=ACTIONS, queue=st.sampled_from((3, 10, 1000)), write_every=st.sampled_from((STEP, 4 * STEP)))
+def test_every_value_is_stored_once_and_in_order_or_counted_as_dropped(
+    actions: list[Action], queue: int, write_every: int
+) -> None:
+    engine = FakeEngine()
+    one = writer(engine, queue=queue, write_every=write_every, creations=2)
+    added: dict[str, list[int]] = {path_of(file): [] for file in FILES}
+    deleted: list[tuple[int, str]] = []
+    second = START
+
+    def wait(seconds: int) -> None:
+        nonlocal second
+        for _ in range(seconds):
+            second += 1
+            one.flush(float(second))
+            assert one.stats.queued <= queue
+            assert added_count() == one.stats.stored + one.stats.dropped + one.stats.queued
+
+    def added_count() -> int:
+        return sum(map(len, added.values()))
+
+    do: dict[str, Callable[..., object]] = {
+        "wait": wait,
+        "away": lambda away: setattr(engine, "away", away),
+        "cut": lambda cut: setattr(engine, "cut", cut),
+        "refuse": lambda files: setattr(engine, "refused", set(map(path_of, files))),
+        "delete": lambda file: deleted.extend(engine.files.pop(path_of(file), [])),
+    }
+    for action, argument in actions:
+        if action == "add":
+            assert isinstance(argument, set)
+            second += STEP - second % STEP
+            one.add(Update(path_of(file), second, str(second), KIND) for file in sorted(argument))
+            for file in argument:
+                added[path_of(file)].append(second)
+        else:
+            do[action](argument)
+    engine.away, engine.cut, engine.refused = False, -1, set()
+    wait(4 * rrd_writer.LONGEST_TROUBLE + 4 * write_every)
+    assert one.stats.queued == 0
+    assert one.stats.away == ""
+    stored = 0
+    for path, times in added.items():
+        found = engine.files.get(path, [])
+        real = [time for time, number in found if number != "U"]
+        assert [str(time) for time in real] == [number for _, number in found if number != "U"]
+        assert [time for time, _ in found] == sorted({time for time, _ in found})
+        assert set(real) <= set(times)
+        assert not {time for time, number in found if number == "U"} & set(real)
+        for earlier, later in itertools.pairwise(found):
+            assert later[0] - earlier[0] == STEP or later[1] == "U"
+        stored += len(real)
+    assert stored + len([one for one in deleted if one[1] != "U"]) == one.stats.stored
+
+
+def test_a_file_takes_little_memory() -> None:
+    engine = FakeEngine()
+    one = writer(engine)
+    count = 5_000
+    paths = [f"{NOWHERE}/cluster/host{number}/some.metric.rrd" for number in range(count)]
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        one.add(Update(path, tick(1), "12.34", KIND) for path in paths)
+        each = (tracemalloc.get_traced_memory()[0] - before) / count
+    finally:
+        tracemalloc.stop()
+    assert each < 450
+
+
+def test_files_on_disk_are_not_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "x.rrd"
+    path.write_bytes(b"this was never an RRD file")
+    engine = FakeEngine()
+    one = writer(engine)
+    one.add([Update(str(path), tick(1), "1", KIND)])
+    one.flush(tick(1))
+    assert engine.files == {}
+    assert one.take_notes()["refused"] == (1, f"{path}: is no RRD file")
