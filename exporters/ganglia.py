@@ -138,7 +138,11 @@ class GangliaCluster:
 
 
 def clusters_of(snapshot: Snapshot) -> list[GangliaCluster]:
-    """The pools as clusters; at least the default one, so that a reader finds a document."""
+    """The pools that have hosts, as clusters.
+
+    At least one, so that a reader finds a document, but none that will stay empty: gmetad
+    would show it for ever.
+    """
     names = Names()
     clusters = []
     for pool in snapshot.pools:
@@ -147,10 +151,11 @@ def clusters_of(snapshot: Snapshot) -> list[GangliaCluster]:
             for host in pool.hosts
             if host.announced or snapshot.time - host.first_heard >= SETTLING
         ]
-        if hosts or pool.name == snapshot.config.gmond.cluster:
+        if hosts:
             clusters.append(GangliaCluster(pool.name, tuple(hosts)))
     if not clusters:
-        clusters.append(GangliaCluster(snapshot.config.gmond.cluster, ()))
+        pools = snapshot.config.pools
+        clusters.append(GangliaCluster(pools[0].name if pools else snapshot.config.gmond.cluster, ()))
     return clusters
 
 

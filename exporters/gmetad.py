@@ -11,12 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 
 from sflow_gmetrics.snapshot import Snapshot
 
 from .dtd import HEAD
 from .ganglia import safe_value
-from .tree import ClusterView, GridView, HostView, Line, Summary, grid_of
+from .tree import ClusterView, GridView, HostView, Summary, grid_of
 
 _FORBIDDEN = re.compile(r"[>!@#$%`;|\"\\'<]")
 """gmetad hangs up on a request with one of these."""
@@ -55,8 +56,12 @@ def render_http(snapshot: Snapshot, path: str) -> bytes:
 
 def document(parts: Iterator[bytes], grid: GridView) -> bytes:
     """Parts within the outermost GRID, as a document."""
-    head = f'{HEAD}<GANGLIA_XML VERSION="3.7.2" SOURCE="gmetad">\n'.encode("ascii")
-    return b"".join((head, _grid_tag(grid), *parts, b"</GRID>\n</GANGLIA_XML>\n"))
+    text = BytesIO()
+    text.write(f'{HEAD}<GANGLIA_XML VERSION="3.7.2" SOURCE="gmetad">\n'.encode("ascii"))
+    text.write(_grid_tag(grid))
+    text.writelines(parts)
+    text.write(b"</GRID>\n</GANGLIA_XML>\n")
+    return text.getvalue()
 
 
 def _answer(grid: GridView, request: Request) -> Iterator[bytes]:
@@ -86,17 +91,16 @@ def _cluster_answer(cluster: ClusterView, elements: tuple[str, ...], summary: bo
             yield from _full_cluster(cluster)
         return
     yield _cluster_tag(cluster)
-    line = next((one for one in host.lines() if len(elements) > 1 and one.name == elements[1]), None)
-    yield host.head()
-    yield host.body() if line is None else _one_metric(host, line)
-    yield b"</HOST>\n</CLUSTER>\n"
+    metric = _metric(host, elements[1]) if len(elements) > 1 else b""
+    yield from (host.head(), metric, b"</HOST>\n") if metric else _host(host)
+    yield b"</CLUSTER>\n"
 
 
-def _one_metric(host: HostView, line: Line) -> bytes:
-    """The METRIC element of this name out of a host's."""
-    body, end = host.body(), b"</METRIC>\n"
-    start = body.index(f'<METRIC NAME="{safe_value(line.name)}" '.encode("ascii"))
-    return body[start : body.index(end, start) + len(end)]
+def _metric(host: HostView, name: str) -> bytes:
+    """The METRIC element of this name out of a host's, or nothing."""
+    body, end = b"".join(host.body()), b"</METRIC>\n"
+    start = body.find(f'<METRIC NAME="{name}" '.encode("ascii", "backslashreplace"))
+    return body[start : body.index(end, start) + len(end)] if start >= 0 else b""
 
 
 def _matching(grid: GridView, request: Request) -> Iterator[bytes]:
@@ -114,18 +118,12 @@ def _matching(grid: GridView, request: Request) -> Iterator[bytes]:
         hosts = [host for host in cluster.hosts if rest[0] in ("*", host.name)]
         yield _cluster_tag(cluster)
         for host in hosts:
-            yield host.head()
-            yield host.body() if len(rest) < 2 or rest[1] == "*" else _named(host, rest[1])
-            yield b"</HOST>\n"
+            every = len(rest) < 2 or rest[1] == "*"
+            yield from _host(host) if every else (host.head(), _metric(host, rest[1]), b"</HOST>\n")
         yield b"</CLUSTER>\n"
     for below in grid.grids:
         if first in ("*", below.name):
             yield from _summarised_grid(below)
-
-
-def _named(host: HostView, name: str) -> bytes:
-    line = next((one for one in host.lines() if one.name == name), None)
-    return _one_metric(host, line) if line is not None else b""
 
 
 # --- elements
@@ -155,12 +153,16 @@ def _children(grid: GridView) -> Iterator[bytes]:
 def _full_cluster(cluster: ClusterView) -> Iterator[bytes]:
     yield _cluster_tag(cluster)
     for host in cluster.hosts:
-        yield host.head()
-        yield host.body()
-        yield b"</HOST>\n"
+        yield from _host(host)
     if not cluster.hosts and cluster.summary().sums:
         yield from _summary(cluster.summary())
     yield b"</CLUSTER>\n"
+
+
+def _host(host: HostView) -> Iterator[bytes]:
+    yield host.head()
+    yield from host.body()
+    yield b"</HOST>\n"
 
 
 def _summarised_cluster(cluster: ClusterView) -> Iterator[bytes]:

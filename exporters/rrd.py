@@ -15,14 +15,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import compress, repeat
 
 from sflow_gmetrics.config import RrdConfig
+from sflow_gmetrics.names import safe_host
 from sflow_gmetrics.snapshot import Snapshot
 
-from .ganglia import safe_name
 from .rrd_file import NewFile
 from .rrd_queue import Update
-from .tree import ClusterView, GridView, Line, Summary, grid_of
+from .tree import ClusterView, GridView, Line, Lines, Summary, grid_of
 
 SUMMARY = "__SummaryInfo__"
 HEARTBEATS = 8
@@ -56,21 +57,34 @@ class Profile:
         return 144 + 232 * count + (128 + 80 * count) * len(self.archives) + 8 * rows * count
 
 
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """The files of a row of numbers: which of the numbers have one, and for each of these its path and its kind."""
+
+    wanted: tuple[bool, ...]
+    paths: tuple[str, ...]
+    kinds: tuple[Callable[[str, int], NewFile], ...]
+
+
 class Layout:
-    """The files of a configuration."""
+    """The files of a configuration.
+
+    What files a row of numbers has is worked out once, and kept while the row is there.
+    """
 
     def __init__(self, config: RrdConfig) -> None:
         self.config = config
         self.root = config.root.rstrip("/") or "/"
         self._wanted = _filter(config)
         self._profiles: dict[tuple[bool, bool, str], Profile] = {}
-        self.refused = 0
-        """Values whose name cannot be a file's."""
+        self._rows: dict[tuple[str, Lines], _Files] = {}
+        self._rows_before: dict[tuple[str, Lines], _Files] = {}
 
     def updates(self, snapshot: Snapshot, tick: int) -> Iterator[Update]:
         """Everything that is to be stored at this tick: "12.34", or "12.34:3" for a sum over three hosts."""
         grid = grid_of(snapshot)
         levels = self.config.levels
+        self._rows, self._rows_before = {}, self._rows
         for cluster in grid.clusters:
             if "host" in levels or "service" in levels:
                 yield from self._cluster(cluster, tick)
@@ -82,14 +96,22 @@ class Layout:
             yield from self._summary(self.root, grid.summary(), tick)
 
     def _cluster(self, cluster: ClusterView, tick: int) -> Iterator[Update]:
+        for host, rows in cluster.rows():
+            place = f"{self.root}/{cluster.name}/{safe_host(host.name)}"
+            for lines, texts in rows:
+                key = (place, lines)
+                files = self._rows_before.get(key) or self._files(place, lines)
+                self._rows[key] = files
+                yield from map(Update, files.paths, repeat(tick), compress(texts, files.wanted), files.kinds)
+
+    def _files(self, place: str, lines: Lines) -> _Files:
         levels = self.config.levels
-        for host in cluster.hosts:
-            place = f"{self.root}/{cluster.name}/{safe_name(host.name)}"
-            for line in host.lines():
-                if line.numeric and ("service" if line.service else "host") in levels:
-                    path = self._path(place, line.name)
-                    if path:
-                        yield Update(path, tick, line.text, self.profile(line, summary=False).new_file)
+        found = [
+            self._path(place, line.name) if ("service" if line.service else "host") in levels else ""
+            for line in lines.lines
+        ]
+        kinds = (self.profile(line, summary=False).new_file for line in compress(lines.lines, found))
+        return _Files(tuple(map(bool, found)), tuple(filter(None, found)), tuple(kinds))
 
     def _summary(self, place: str, summary: Summary, tick: int) -> Iterator[Update]:
         for name, one in summary.sums.items():
@@ -99,12 +121,7 @@ class Layout:
 
     def _path(self, place: str, metric: str) -> str:
         """The file of a metric; "" for one that is not wanted or whose name cannot be a file's."""
-        if not self._wanted(metric):
-            return ""
-        if not _FILE.fullmatch(metric):
-            self.refused += 1
-            return ""
-        return f"{place}/{metric}.rrd"
+        return f"{place}/{metric}.rrd" if self._wanted(metric) and _FILE.fullmatch(metric) else ""
 
     def profile(self, line: Line, *, summary: bool) -> Profile:
         """The kind of file that a metric has."""
@@ -156,7 +173,8 @@ def needs(config: RrdConfig, hosts: int, services: int, grid: GridView) -> list[
     `grid` is the tree of one host with one service, which says how many metrics those have.
     """
     layout = Layout(config)
-    lines = [line for cluster in grid.clusters for host in cluster.hosts for line in host.lines() if line.numeric]
+    rows = [row for cluster in grid.clusters for _, found in cluster.rows() for row in found]
+    lines = [line for one, _ in rows for line in one.lines]
     found = []
     for level, service, count in (("host", False, hosts), ("service", True, hosts * services)):
         if level in config.levels:

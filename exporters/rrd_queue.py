@@ -235,6 +235,7 @@ class RrdQueue:
             file.waiting[0] = _marked(file.waiting[0], self.step)
         else:
             file.waiting = None
+            file.newest -= 1  # so that the next value, a step later, follows a gap too
 
     def _drop(self, number: int, event: str, detail: str) -> None:
         self.dropped += number

@@ -7,34 +7,24 @@ gmetad above would make them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple, Protocol
 
-from sflow_gmetrics.remote import NUMERIC_TYPES, RemoteCluster, RemoteGrid, RemoteHost, RemoteMetric, RemoteSummary
-from sflow_gmetrics.snapshot import Host, Snapshot
+from sflow_gmetrics.config import SourceConfig
+from sflow_gmetrics.names import safe_title
+from sflow_gmetrics.remote import Remote, RemoteCluster, RemoteGrid, RemoteSummary
+from sflow_gmetrics.snapshot import Snapshot
 
 from . import gmond
-from .ganglia import GangliaCluster, clusters_of, rows_of, safe_name, safe_value, switches_of
+from .ganglia import GangliaCluster, clusters_of, safe_value, switches_of
+from .tree_hosts import Age, HostView, Line, Lines, LocalHost, RemoteHostView, Row
 
+__all__ = ["ClusterView", "GridView", "HostView", "Line", "Lines", "Sum", "Summary", "grid_of"]
 
-class Line(NamedTuple):
-    """A metric of a host as it is printed. `service` says that it is one of a service, not the host's own."""
-
-    name: str
-    text: str
-    type: str
-    units: str
-    slope: str
-    title: str
-    group: str
-    service: bool
-
-    @property
-    def numeric(self) -> bool:
-        """Whether it has sums and an RRD file."""
-        return self.type in NUMERIC_TYPES
+PATIENCE = 4
+"""After so many intervals without a good document, all hosts of a source are down."""
+_INTERVAL = SourceConfig("", ()).interval
 
 
 @dataclass(slots=True)
@@ -66,16 +56,14 @@ class Summary:
     down: int = 0
     sums: dict[str, Sum] = field(default_factory=dict)
 
-    def count(self, hosts: Iterable[HostView]) -> None:
-        """Take in the hosts: those that are down only as a number."""
-        for host in hosts:
-            if not host.up:
-                self.down += 1
-                continue
-            self.up += 1
-            for line in host.lines():
-                if line.type in NUMERIC_TYPES:
-                    self._add(line, float(line.text), 1, _decimals(line.text))
+    def count(self, rows: Iterable[Row]) -> None:
+        """Take in the numbers of hosts."""
+        by_lines: dict[Lines, list[Sequence[str]]] = {}
+        for lines, texts in rows:
+            by_lines.setdefault(lines, []).append(texts)
+        for lines, found in by_lines.items():
+            for line, column in zip(lines.lines, zip(*found, strict=True), strict=True):
+                self._add(line, sum(map(float, column)), len(column), line.decimals)
 
     def merge(self, other: Summary) -> None:
         """Take in another summary."""
@@ -91,143 +79,47 @@ class Summary:
         found.add(total, num, decimals)
 
 
-def _decimals(text: str) -> int:
-    return len(text) - text.index(".") - 1 if "." in text else 0
-
-
-class HostView(Protocol):
-    """A host: its name, whether it is up, its HOST element's opening tag, and its metrics."""
-
-    name: str
-    up: bool
-
-    def head(self) -> bytes:
-        """The opening tag of its HOST element."""
-
-    def body(self) -> bytes:
-        """Its METRIC elements."""
-
-    def lines(self) -> Iterator[Line]:
-        """Its metrics one by one."""
-
-
-class LocalHost:
-    """A host of ours."""
-
-    def __init__(
-        self, name: str, host: Host, snapshot: Snapshot, switches: frozenset[str], writer: gmond.RowWriter
-    ) -> None:
-        self.name = name
-        self.up = host.up
-        self._host = host
-        self._snapshot = snapshot
-        self._switches = switches
-        self._writer = writer
-
-    def head(self) -> bytes:
-        """The opening tag of its HOST element."""
-        return gmond.render_host(self.name, self._host, self._snapshot)
-
-    def body(self) -> bytes:
-        """Its METRIC elements."""
-        return b"".join(map(self._writer.write, rows_of(self._host, self._switches))) if self.up else b""
-
-    def lines(self) -> Iterator[Line]:
-        """Its metrics one by one."""
-        if not self.up:
-            return
-        for row in rows_of(self._host, self._switches):
-            prefix, caption = (f"{row.name}.", f"{row.name}: ") if row.name else ("", "")
-            service = bool(row.name)
-            for metric, value in zip(row.plan.metrics, row.plan.values(row.row), strict=True):
-                if value is not None:
-                    yield Line(
-                        prefix + metric.name,
-                        metric.format % value,
-                        metric.type,
-                        metric.units,
-                        metric.slope,
-                        caption + metric.title,
-                        metric.group,
-                        service,
-                    )
-
-
-class RemoteHostView:
-    """A host of another collector, `age` seconds after it was read."""
-
-    def __init__(self, host: RemoteHost, age: int) -> None:
-        self.name = host.name
-        self._host = host
-        self._age = age
-        tn = host.tn + age
-        self.up = tn < 4 * host.tmax if host.tmax else tn < 60
-
-    def head(self) -> bytes:
-        """The opening tag of its HOST element."""
-        host = self._host
-        return (
-            f'<HOST NAME="{safe_value(host.name)}" IP="{safe_value(host.ip)}" REPORTED="{host.reported}" '
-            f'TN="{host.tn + self._age}" TMAX="{host.tmax}" DMAX="{host.dmax}" LOCATION="{safe_value(host.location)}" '
-            f'GMOND_STARTED="{host.started}" TAGS="{safe_value(host.tags)}">\n'
-        ).encode("ascii")
-
-    def body(self) -> bytes:
-        """Its METRIC elements."""
-        return "".join([self._metric(metric) for metric in self._living()]).encode("ascii")
-
-    def _living(self) -> Iterator[RemoteMetric]:
-        for metric in self._host.metrics:
-            if not metric.dmax or metric.tn + self._age <= metric.dmax:
-                yield metric
-
-    def _metric(self, metric: RemoteMetric) -> str:
-        extras = "".join(
-            f'<EXTRA_ELEMENT NAME="{safe_value(name)}" VAL="{safe_value(value)}"/>\n' for name, value in metric.extras
-        )
-        return (
-            f'<METRIC NAME="{safe_value(metric.name)}" VAL="{safe_value(metric.val)}" TYPE="{metric.type}" '
-            f'UNITS="{safe_value(metric.units)}" TN="{metric.tn + self._age}" TMAX="{metric.tmax}" '
-            f'DMAX="{metric.dmax}" SLOPE="{metric.slope}">\n<EXTRA_DATA>\n{extras}</EXTRA_DATA>\n</METRIC>\n'
-        )
-
-    def lines(self) -> Iterator[Line]:
-        """Its metrics one by one."""
-        if self.up:
-            for metric in self._living():
-                extras = dict(metric.extras)
-                title, group = extras.get("TITLE", metric.name), extras.get("GROUP", "")
-                yield Line(metric.name, metric.val, metric.type, metric.units, metric.slope, title, group, False)
-
-
 class ClusterView:
-    """A cluster: the opening tag's attributes, its hosts, and their summary (made once)."""
+    """A cluster: the opening tag's attributes, its hosts, and their summary (made once).
+
+    `given` is the summary of a cluster that has told nothing else.
+    """
 
     def __init__(
-        self, name: str, attributes: str, hosts: list[HostView], localtime: int, given: RemoteSummary | None = None
+        self, name: str, attributes: str, hosts: list[HostView], localtime: int, given: Summary | None = None
     ) -> None:
         self.name = name
         self.attributes = attributes
         self.hosts = hosts
         self.localtime = localtime
-        self._given = given
-        self._summary: Summary | None = None
+        self._summary = None if hosts else given
 
     def host(self, name: str) -> HostView | None:
         """The host of this name."""
         return next((host for host in self.hosts if host.name == name), None)
 
+    def rows(self) -> list[tuple[HostView, list[Row]]]:
+        """The numbers of each host that is up; the summary is made of them on the way."""
+        rows = [(host, list(host.rows())) for host in self.hosts if host.up]
+        if self._summary is None:
+            summary = Summary(len(rows), len(self.hosts) - len(rows))
+            summary.count(row for _, found in rows for row in found)
+            self._summary = summary  # only now: other threads may ask meanwhile
+        return rows
+
     def summary(self) -> Summary:
         """Hosts and sums."""
         if self._summary is None:
-            summary = _given_summary(self._given)
-            summary.count(self.hosts)
-            self._summary = summary  # only now: other threads may ask meanwhile
+            self.rows()
+            assert self._summary is not None
         return self._summary
 
 
 class GridView:
-    """A grid: its clusters, the grids below it, and their summary (made once)."""
+    """A grid: its clusters, the grids below it, and their summary (made once).
+
+    `given` is the summary of a grid that has told nothing else.
+    """
 
     def __init__(
         self,
@@ -236,20 +128,19 @@ class GridView:
         localtime: int,
         clusters: list[ClusterView],
         grids: list[GridView],
-        given: RemoteSummary | None = None,
+        given: Summary | None = None,
     ) -> None:
         self.name = name
         self.authority = authority
         self.localtime = localtime
         self.clusters = clusters
         self.grids = grids
-        self._given = given
-        self._summary: Summary | None = None
+        self._summary = None if clusters or grids else given
 
     def summary(self) -> Summary:
         """Hosts and sums of everything below."""
         if self._summary is None:
-            summary = _given_summary(self._given)
+            summary = Summary()
             for cluster in self.clusters:
                 summary.merge(cluster.summary())
             for grid in self.grids:
@@ -258,22 +149,16 @@ class GridView:
         return self._summary
 
 
-def _given_summary(given: RemoteSummary | None) -> Summary:
+def _given(given: RemoteSummary | None, age: Age) -> Summary | None:
     if given is None:
-        return Summary()
+        return None
+    if age.stale:
+        return Summary(0, given.up + given.down)
     summary = Summary(given.up, given.down)
     for one in given.sums:
         extras = dict(one.extras)
-        line = Line(
-            one.name,
-            f"{one.sum:.{one.decimals}f}",
-            one.type,
-            one.units,
-            one.slope,
-            extras.get("TITLE", one.name),
-            extras.get("GROUP", ""),
-            False,
-        )
+        title, group = extras.get("TITLE", one.name), extras.get("GROUP", "")
+        line = Line(one.name, one.units, one.slope, title, group, one.decimals, False)
         summary.sums[one.name] = Sum(line, one.sum, one.num, one.decimals)
     return summary
 
@@ -294,10 +179,16 @@ def grid_of(snapshot: Snapshot) -> GridView:
     grids: list[GridView] = []
     used = {cluster.name for cluster in clusters}
     for remote in snapshot.remotes:
-        age = max(int(snapshot.time - remote.fetched), 0)
+        age = _age(remote, snapshot)
         clusters += [_remote(one, _name(one.name, remote.name, used), age) for one in remote.clusters]
         grids += [_remote_grid(one, _name(one.name, remote.name, used), age) for one in remote.grids]
     return GridView(safe_value(gmetad.grid), safe_value(gmetad.authority), int(snapshot.time), clusters, grids)
+
+
+def _age(remote: Remote, snapshot: Snapshot) -> Age:
+    intervals = {source.name: source.interval for source in snapshot.config.gmetad.sources}
+    seconds = max(snapshot.time - remote.fetched, 0.0)
+    return Age(int(seconds), seconds > PATIENCE * intervals.get(remote.name, _INTERVAL))
 
 
 def _worth_showing(snapshot: Snapshot) -> list[GangliaCluster]:
@@ -310,9 +201,9 @@ def _worth_showing(snapshot: Snapshot) -> list[GangliaCluster]:
 
 def _name(name: str, source: str, used: set[str]) -> str:
     """The name, with that of its source behind it where another cluster or grid has it already."""
-    name = " ".join(safe_name(word) for word in name.split(" ") if word) or "_"
+    name = safe_title(name)
     if name in used:
-        name = f"{name}-{safe_name(source)}"
+        name = f"{name}-{safe_title(source)}"
     while name in used:
         name += "_"
     used.add(name)
@@ -326,16 +217,16 @@ def _local(
     return ClusterView(safe_value(cluster.name), gmond.cluster_attributes(snapshot), hosts, int(snapshot.time))
 
 
-def _remote(cluster: RemoteCluster, name: str, age: int) -> ClusterView:
+def _remote(cluster: RemoteCluster, name: str, age: Age) -> ClusterView:
     attributes = (
         f'LOCALTIME="{cluster.localtime}" OWNER="{safe_value(cluster.owner)}" '
         f'LATLONG="{safe_value(cluster.latlong)}" URL="{safe_value(cluster.url)}"'
     )
     hosts: list[HostView] = [RemoteHostView(host, age) for host in cluster.hosts]
-    return ClusterView(name, attributes, hosts, cluster.localtime, cluster.summary)
+    return ClusterView(name, attributes, hosts, cluster.localtime, _given(cluster.summary, age))
 
 
-def _remote_grid(grid: RemoteGrid, name: str, age: int) -> GridView:
+def _remote_grid(grid: RemoteGrid, name: str, age: Age) -> GridView:
     clusters = [_remote(cluster, cluster.name, age) for cluster in grid.clusters]
     grids = [_remote_grid(inner, inner.name, age) for inner in grid.grids]
-    return GridView(name, safe_value(grid.authority), grid.localtime, clusters, grids, grid.summary)
+    return GridView(name, safe_value(grid.authority), grid.localtime, clusters, grids, _given(grid.summary, age))

@@ -24,7 +24,7 @@ from urllib.parse import quote
 from sflow_gmetrics.layout import Form
 from sflow_gmetrics.snapshot import Snapshot
 
-from .ganglia import GangliaCluster, GangliaRow, clusters_of, rows_of
+from .ganglia import GangliaCluster, GangliaRow, Plan, clusters_of, rows_of
 from .rrd import SUMMARY
 from .view_files import MARK, FileNames, write_views
 
@@ -67,6 +67,7 @@ class _Seen:
     name: str
     hosts: dict[str, int] = field(default_factory=dict)
     metrics: dict[str, str] = field(default_factory=dict)
+    plan: Plan | None = None
 
     @property
     def label(self) -> str:
@@ -122,8 +123,10 @@ def _services(cluster: GangliaCluster) -> list[_Seen]:
                 if row.name:
                     one = found.get(row.name) or found.setdefault(row.name, _Seen(row.name))
                     one.hosts[host_name] = _cpu_time(row)
-                    for metric in row.plan.metrics:
-                        one.metrics.setdefault(metric.name.removeprefix("jvm_"), metric.name)
+                    if row.plan is not one.plan:  # most hosts have the same
+                        one.plan = row.plan
+                        for metric in row.plan.metrics:
+                            one.metrics.setdefault(metric.name.removeprefix("jvm_"), metric.name)
     return [one for one in found.values() if CPU in one.metrics or MEMORY in one.metrics]
 
 
@@ -157,9 +160,6 @@ def _reports(one: _Seen, stem: str) -> Iterator[tuple[str, Json]]:
         instances = _series(metrics[CPU], "instances", COLOURS[3], "line", ds="num", line_width="2")
         total = _series(metrics[CPU], "total CPU", COLOURS[0], "stack")
         yield _report(f"{stem}_report", f"{one.name} CPU", PERCENT, [total, instances | {"contexts": POOL_CONTEXTS}])
-    if MEMORY in metrics:
-        used = _series(metrics[MEMORY], "memory", COLOURS[4], "stack")
-        yield _report(f"{stem}_memory_report", f"{one.name} memory", BYTES, [used], scale="1024")
     disk = [
         _series(metrics[kind], label, colour, "stack")
         for kind, label, colour in ((READ, "read", COLOURS[3]), (WRITTEN, "written", COLOURS[2]))
@@ -167,6 +167,9 @@ def _reports(one: _Seen, stem: str) -> Iterator[tuple[str, Json]]:
     ]
     if disk:
         yield _report(f"{stem}_io_report", f"{one.name} disk", RATE, disk)
+    if MEMORY in metrics:
+        used = _series(metrics[MEMORY], "memory", COLOURS[4], "stack")
+        yield _report(f"{stem}_memory_report", f"{one.name} memory", BYTES, [used], scale="1024")
 
 
 def _report(name: str, title: str, unit: str, series: list[Json], **more: str) -> tuple[str, Json]:
@@ -215,10 +218,10 @@ def _pool_items(pool: str, services: list[_Seen], stems: dict[str, str]) -> list
         *_composite("read", f"{pool}, read from disk by {of}", RATE, _stack(pool, sums(READ))),
         *_composite("written", f"{pool}, written to disk by {of}", RATE, _stack(pool, sums(WRITTEN))),
     ]
-    counts = _stack(pool, sums(CPU), "line", ds="num", line_width="2")
-    items += _composite("instances", f"{pool}, hosts that run {of}", "hosts", counts)
     reports = [f"{stems[one.name]}_report" for one in _busiest(services, REPORTS) if CPU in one.metrics]
-    return items + [_on_pool(pool, report) for report in reports]
+    counts = _stack(pool, sums(CPU), "line", ds="num", line_width="2")
+    items += [_on_pool(pool, report) for report in reports]
+    return items + _composite("instances", f"{pool}, hosts that run {of}", "hosts", counts)
 
 
 def _service_items(pool: str, one: _Seen, stem: str, by_host: bool) -> list[Json]:

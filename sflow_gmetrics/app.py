@@ -70,9 +70,7 @@ _RENDERERS: Mapping[str, Callable[[Snapshot], bytes]] = {
     "metrics": prometheus.render,
     "openmetrics": prometheus.render_openmetrics,
     "landing": landing.render,
-    "views": lambda snapshot: json.dumps(
-        {name: text.decode() for name, text in render_views(snapshot).items()}
-    ).encode(),
+    "views": _views,
 }
 
 
@@ -101,10 +99,11 @@ class App:
 
     # --- state
 
-    def receive(self, payload: bytes) -> None:
-        """One datagram, from the input's thread."""
-        with self._lock:
-            self.collector.receive(payload, self._clock())
+    def receive(self, payloads: list[bytes]) -> None:
+        """Some datagrams, from the input's thread. A reader who wants the lock gets it between two of them."""
+        for payload in payloads:
+            with self._lock:
+                self.collector.receive(payload, self._clock())
 
     def snapshot(self) -> Snapshot:
         """The state now."""
@@ -279,6 +278,7 @@ class App:
             with self._lock:
                 self.collector.sweep(self._clock())
                 notes = self.collector.take_notes()
+            self._forget_pages()
             for (agent, event), (count, detail) in notes.items():
                 self._say(f"agent {agent or 'unknown'}", event, count, detail)
             if self._federation is not None:
@@ -287,6 +287,14 @@ class App:
             if self._storage is not None:
                 for event, (count, detail) in self._storage.take_notes().items():
                     self._say("RRD", event, count, detail)
+
+    def _forget_pages(self) -> None:
+        """A page that is not fresh is not given to anybody again, and may be large."""
+        old = time.monotonic() - FRESH
+        for name in [name for name, (made, _) in self._pages.items() if made < old]:
+            del self._pages[name]
+        if self._recent is not None and self._recent[0] < old:
+            self._recent = None
 
     def _say(self, subject: str, event: str, count: int, detail: str) -> None:
         """Log an event, each kind of one subject once a minute at the most."""

@@ -27,6 +27,7 @@ from .xdr import Cursor
 _HEADER4 = struct.Struct("!II4sIIII").unpack_from
 _SAMPLE = struct.Struct("!IIII").unpack_from
 _KEY = struct.Struct("!II").pack
+_DATA_SOURCE = struct.Struct("!II").unpack_from
 
 NOTES = 1_000
 STREAMS_PER_AGENT = 16
@@ -136,6 +137,7 @@ class Collector:
         agent.last_heard = now
         sources = agent.sources
         size = len(payload)
+        samples = self.samples
         for left in range(n_samples, 0, -1):
             if size - offset < 16:
                 self._take_rest(payload, offset, left, agent)
@@ -151,17 +153,17 @@ class Collector:
             elif tag == COUNTERS:
                 key, records = _KEY(compact_source >> 24, compact_source & 0xFF_FFFF), offset + 16
             else:
-                self.samples[SAMPLE_TYPES.get(tag, "unknown")] += 1
+                samples[SAMPLE_TYPES.get(tag, "unknown")] += 1
                 offset = end
                 continue
-            self.samples["counters"] += 1
+            samples["counters"] += 1
             source = sources.get(key)
             if source is not None and source.length == end - records:
                 shape = source.shape
-                row = shape.unpack_from(payload, records)
+                row = shape.watch(payload, records)
                 if shape.identity(row) == source.identity:
                     shape.samples += 1
-                    source.update(shape.values(row), sequence, stream, now)
+                    source.update(shape.counters(row), payload[records:end], sequence, stream, now)
                     offset = end
                     continue
             self._learn(payload, offset, records, agent, stream, now)
@@ -179,38 +181,41 @@ class Collector:
 
     def _learn(self, payload: bytes, offset: int, records: int, agent: Agent, stream: Stream, now: float) -> None:
         """A sample that is not like its source's last one: read it carefully and learn its shape."""
-        cursor = Cursor(payload, offset)
-        sample = decode_sample(cursor)
-        if sample.malformed:
-            self._count_malformed(sample, agent)
-            return
-        end = cursor.offset
-        shape = self.layouts.shape(payload, records, end)
+        tag, length, sequence, source_id = _SAMPLE(payload, offset)
+        end = offset + 8 + length
+        shape = self.layouts.known(payload, records, end)
+        if shape is None:
+            sample = decode_sample(Cursor(payload, offset))
+            if sample.malformed:
+                self._count_malformed(sample, agent)
+                return
+            shape = self.layouts.shape(payload, records, end)
         if shape is None:
             self._drop("forms", agent.address, "more sets of structures than anybody sends, a sample is passed over")
             return
-        assert sample.ds_class is not None and sample.ds_index is not None and sample.sequence is not None
-        key = _KEY(sample.ds_class, sample.ds_index)
-        row = shape.unpack_from(payload, records)
-        values = shape.values(row)
+        compact = source_id >> 24, source_id & 0xFF_FFFF
+        ds_class, ds_index = _DATA_SOURCE(payload, offset + 12) if tag == COUNTERS_EXPANDED else compact
+        key = _KEY(ds_class, ds_index)
+        raw = payload[records:end]
         source = agent.sources.get(key)
         shape.samples += 1
         known = source is not None
         if source is None:
-            source = self._new_source(agent, key, shape.form.role(sample.ds_class), sample, now)
+            source = self._new_source(agent, key, shape.form.role(ds_class), now)
             if source is None:
                 return
-        elif shape.read_texts(row).get("hostname", "") != source.texts.get("hostname", ""):
+        elif shape.read_texts(raw).get("hostname", "") != source.texts.get("hostname", ""):
             known = self._other_name(source)
         elif source.form is not shape.form:
             self.ledger.retire(source)  # counters of a structure that is gone stay with the pool
         source.role = shape.form.role(source.ds_class)
-        source.identify(shape, end - records, row)
-        self._name(source, values)
+        source.identify(shape, raw)
+        self._name(source, source.values)
+        counters = shape.counters(shape.watch(raw, 0))
         if known:
-            source.update(values, sample.sequence, stream, now)
+            source.update(counters, raw, sequence, stream, now)
         else:
-            source.begin(values, sample.sequence, stream, now)
+            source.begin(counters, raw, sequence, stream, now)
         if source.role is Role.HOST:
             self._take_host(source)
 
@@ -238,7 +243,7 @@ class Collector:
 
     # --- sources
 
-    def _new_source(self, agent: Agent, key: bytes, role: Role, sample: Sample, now: float) -> Source | None:
+    def _new_source(self, agent: Agent, key: bytes, role: Role, now: float) -> Source | None:
         reason = self._full(agent, role)
         if reason and not 0 <= now - agent.tidied < 1.0:
             agent.tidied = now
@@ -247,8 +252,7 @@ class Collector:
         if reason:
             self._drop(reason, agent.address, f"the limit of {reason} is reached, a new one is not shown")
             return None
-        assert sample.ds_class is not None and sample.ds_index is not None
-        source = agent.sources[key] = Source(agent, sample.ds_class, sample.ds_index)
+        source = agent.sources[key] = Source(agent, *_DATA_SOURCE(key, 0))
         return source
 
     def _full(self, agent: Agent, role: Role) -> str:

@@ -66,7 +66,7 @@ def _check_sources(sources: tuple[SourceConfig, ...]) -> None:
         if not source.addresses:
             raise ConfigError(f"{place}: 'addresses' needs at least one HOST:PORT")
         for address in source.addresses:
-            _check_listen(address or "?", f"{place}: addresses")
+            _check_address(address, f"{place}: addresses")
         _check_range(source.interval, 1, 86_400, f"{place}: interval")
 
 
@@ -117,10 +117,14 @@ def _check_range(value: float, least: float, most: float, where: str) -> None:
 
 def _check_listen(value: str, where: str) -> None:
     if value not in OFF:
-        try:
-            split_address(value)
-        except ConfigError as error:
-            raise ConfigError(f"{where}: {error}") from None
+        _check_address(value, where)
+
+
+def _check_address(value: str, where: str) -> None:
+    try:
+        split_address(value)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def split_address(value: str) -> tuple[str, int]:

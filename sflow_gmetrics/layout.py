@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Mapping
+from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
@@ -102,41 +103,99 @@ _VIRTUAL = frozenset(tag for tag, structure in COUNTER_RECORDS.items() if struct
 
 
 class Shape:
-    """One byte layout. `unpack_from(payload, offset)` reads it from the record count on.
+    """One byte layout of samples, from their record count on.
 
-    `identity` picks what must not change for the shape (and the source) to be the same: tags,
-    lengths and texts. `values` picks the numbers in the order of the form.
+    A sample is read twice, by two structs. `watch` reads what every sample needs: the runs of
+    bytes that must not change for the shape (and the source) to be the same (`identity`: tags,
+    lengths, texts), and the counters (`counters`, in the order of the form). `unpack_from`
+    reads everything, when somebody wants to see it.
     """
 
-    __slots__ = ("form", "identity", "samples", "texts", "unknown", "unpack_from", "values")
+    __slots__ = (
+        "counters",
+        "form",
+        "identity",
+        "samples",
+        "size",
+        "texts",
+        "unknown",
+        "unpack_from",
+        "values",
+        "watch",
+    )
 
-    def __init__(
-        self,
-        code: str,
-        form: Form,
-        identity: list[int],
-        values: list[int],
-        texts: list[tuple[str, int]],
-        unknown: list[int],
-    ) -> None:
+    def __init__(self, form: Form, draft: _Draft) -> None:
         self.form = form
-        self.unpack_from = struct.Struct("!" + code).unpack_from
-        self.identity = _getter(identity)
-        self.values = _getter(values)
-        self.texts = texts
-        self.unknown = unknown
+        everything = struct.Struct("!" + "".join(draft.code))
+        self.unpack_from = everything.unpack_from
+        self.size = everything.size
+        order = {id(one): position for one, position in draft.numbers}
+        self.values = _getter([order[id(one)] for one in form.fields])
+        self.texts = draft.texts
+        self.unknown = draft.unknown
         self.samples = 0
+        code, identity, counters = _watch_code(draft.parts)
+        self.watch = struct.Struct("!" + code).unpack_from
+        self.identity = _getter(identity)
+        self.counters = _getter([counters[id(one)] for one in form.counters])
 
-    def read_texts(self, row: tuple[Any, ...]) -> dict[str, str]:
-        """The texts of an unpacked sample by field name."""
-        texts: dict[str, str] = {}
-        for name, position in self.texts:
-            raw = row[position]
-            if name in _TEXT_LOADERS:
-                texts[name] = _TEXT_LOADERS[name](raw)
+    def read_values(self, raw: bytes) -> tuple[Any, ...]:
+        """The numbers of a sample in the order of the form's fields."""
+        return self.values(self.unpack_from(raw, 0))
+
+    def read_texts(self, raw: bytes) -> dict[str, str]:
+        """The texts of a sample by field name."""
+        row = self.unpack_from(raw, 0)
+        return {name: _TEXT_LOADERS.get(name, clean)(row[position]) for name, position in self.texts}
+
+
+Part = tuple[str, int, Field | None]
+"""A piece of a sample: "same" bytes, bytes to "skip", or a number's code with its field; and its size."""
+
+
+def _watch_code(parts: list[Part]) -> tuple[str, list[int], dict[int, int]]:
+    """The struct code that reads runs of constant bytes and counters; where both stand in what it gives."""
+    code: list[str] = []
+    identity: list[int] = []
+    counters: dict[int, int] = {}
+    position = 0
+    for kind, group in groupby(parts, _watched):
+        for one in _joined(kind, list(group)):
+            code.append(one[0] if one[0] in ("I", "Q") else f"{one[1]}{one[0]}")
+            if one[0] == "x":
+                continue
+            if one[2] is None:
+                identity.append(position)
             else:
-                texts[name] = clean(raw)
-        return texts
+                counters[id(one[2])] = position
+            position += 1
+    return "".join(code), identity, counters
+
+
+def _watched(part: Part) -> str:
+    """How the watching struct treats a part: as constant bytes, as a counter, or not at all."""
+    kind, _, one = part
+    if one is not None and one.is_counter:
+        return "counter"
+    return "s" if kind == "same" else "x"
+
+
+def _joined(kind: str, group: list[Part]) -> list[Part]:
+    """Neighbours that are treated alike as one piece; counters each for itself."""
+    if kind == "counter":
+        return group
+    return [(kind, sum(size for _, size, _ in group), None)]
+
+
+_shared: dict[bytes, bytes] = {}
+_SHARED = 100_000
+
+
+def share(runs: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """The same runs of bytes, each one object for all sources that have it: less memory to hold and to compare."""
+    if len(_shared) > _SHARED:
+        _shared.clear()
+    return tuple([_shared.setdefault(run, run) for run in runs])
 
 
 def clean(raw: bytes) -> str:
@@ -170,25 +229,32 @@ class Layouts:
         self.records: dict[str, int] = {}
         self.unknown_records: dict[str, int] = {}
 
+    def known(self, payload: bytes, offset: int, end: int) -> Shape | None:
+        """The shape of the sample whose record count stands at `offset`, if it is one that has been met before.
+
+        Then its bytes are as good as those were: a shape is learned from samples without fault
+        only, and says where everything lies.
+        """
+        try:
+            draft = _Draft(payload, offset, end)
+        except (struct.error, IndexError):
+            return None
+        shape = self.shapes.get(draft.key()) if draft.whole else None
+        return shape if shape is not None and shape.size == end - offset else None
+
     def shape(self, payload: bytes, offset: int, end: int) -> Shape | None:
-        """The shape of the sample whose record count stands at `offset`; it has been decoded before without error.
+        """The same for a sample that has been decoded without error: learned, where it is new.
 
         None when there are too many forms: an attack, or a mistake.
         """
         draft = _Draft(payload, offset, end)
         key = draft.key()
-        shape = self.shapes.get(key)
-        if shape is not None:
-            return shape
         form = self._form(draft.structures)
         if form is None:
             return None
         if len(self.shapes) >= self.SHAPES:
             self._count_and_clear()
-        order = {id(one): position for one, position in draft.numbers}
-        values = [order[id(one)] for one in form.fields]
-        shape = Shape("".join(draft.code), form, draft.identity, values, draft.texts, draft.unknown)
-        self.shapes[key] = shape
+        shape = self.shapes[key] = Shape(form, draft)
         return shape
 
     def _form(self, structures: dict[int, tuple[Structure, int]]) -> Form | None:
@@ -225,40 +291,47 @@ class _Draft:
     """A walk over the records of one sample that notes how to read all samples like it."""
 
     def __init__(self, payload: bytes, offset: int, end: int) -> None:
-        self.code = ["I"]
-        self.identity = [0]
-        self.count = 1
+        self.code: list[str] = []
+        self.parts: list[Part] = []
+        self.count = 0
         self.numbers: list[tuple[Field, int]] = []
         self.texts: list[tuple[str, int]] = []
         self.unknown: list[int] = []
         self.structures: dict[int, tuple[Structure, int]] = {}
+        self.whole = True
+        """False for a sample with a record that reaches beyond its end, or a field beyond that of its record."""
         (records,) = struct.unpack_from("!I", payload, offset)
         offset += 4
+        self._constant("4x", 4)
         for _ in range(records):
             tag, length = struct.unpack_from("!II", payload, offset)
             offset += 8
-            self._constant("II", 2)
+            self._constant("8x", 8)
             self._record(payload, offset, offset + length, tag)
             offset += length
-        if offset < end:
-            self.code.append(f"{end - offset}x")
+        self.whole &= offset <= end
+        self._skip(end - offset)
 
     def key(self) -> tuple[Any, ...]:
         """What tells this shape from others."""
         known = tuple((tag, count) for tag, (_, count) in self.structures.items())
-        return ("".join(self.code), known, tuple(self.unknown))
+        return (tuple([part[:2] for part in self.parts]), known, tuple(self.unknown))
 
-    def _constant(self, code: str, count: int) -> None:
+    def _constant(self, code: str, size: int) -> None:
         self.code.append(code)
-        self.identity.extend(range(self.count, self.count + count))
-        self.count += count
+        self.parts.append(("same", size, None))
+
+    def _skip(self, size: int) -> None:
+        if size > 0:
+            self.code.append(f"{size}x")
+            self.parts.append(("skip", size, None))
 
     def _record(self, payload: bytes, offset: int, end: int, tag: int) -> None:
         structure = COUNTER_RECORDS.get(tag)
         if structure is None:
             self.unknown.append(tag)
         if structure is None or not _SAME[tag].isdisjoint(self.structures) or not _plain(structure.fields):
-            self.code.append(f"{end - offset}x")
+            self._skip(end - offset)
             return
         present = 0
         for one in structure.fields:
@@ -267,25 +340,36 @@ class _Draft:
             offset = self._field(payload, offset, end, one)
             present += 1
         self.structures[tag] = (structure, present)
-        if offset < end:
-            self.code.append(f"{end - offset}x")
+        self.whole &= offset <= end
+        self._skip(end - offset)
 
     def _field(self, payload: bytes, offset: int, end: int, one: Field) -> int:
+        size = one.type.size
         if one.type.numeric:
             self.code.append(one.type.code)
+            self.parts.append((one.type.code, size, one))
             self.numbers.append((one, self.count))
             self.count += 1
-            return offset + one.type.size
+            return offset + size
         if one.type.code:
-            self.texts.append((one.name, self.count))
-            self._constant(one.type.code, 1)
-            return offset + one.type.size
+            return offset + self._text(one, one.type.code, size)
         length: int = struct.unpack_from("!I", payload, offset)[0]
+        self._constant("4x", 4)
         padding = min(pad(length), end - offset - 4 - length)
-        self._constant("I", 1)
-        self.texts.append((one.name, self.count))
-        self._constant(f"{length}s{padding}x", 1)
+        self._text(one, f"{length}s", length)
+        self._skip(padding)
         return offset + 4 + length + padding
+
+    def _text(self, one: Field, code: str, size: int) -> int:
+        """A text of fixed size. Pad bytes are in the code of a MAC; agents leave stale bytes there."""
+        self.texts.append((one.name, self.count))
+        self.code.append(code)
+        self.count += 1
+        stale = size - struct.calcsize("!" + code.partition("2x")[0])
+        self.parts.append(("same", size - stale, None))
+        if stale:
+            self.parts.append(("skip", stale, None))
+        return size
 
 
 def _same(structure: Structure) -> frozenset[int]:

@@ -17,7 +17,7 @@ from .snapshot import Snapshot
 
 def describe_files(config: Config, hosts: int, services: int) -> str:
     """How many files and bytes the fleet will need, and whether the disk has them."""
-    found = needs(config.rrd, hosts, services, grid_of(_one_of_each()))
+    found = needs(config.rrd, hosts, services, grid_of(_one_of_each(config)))
     engine = f"rrdcached at {config.rrd.rrdcached}" if config.rrd.rrdcached else "rrdtool"
     total = sum(one.bytes for one in found)
     lines = [
@@ -38,9 +38,9 @@ def _line(level: str, files: int, size: int) -> str:
     return f"    {level:8} {files:>12,} files  {human_bytes(size):>12}"
 
 
-def _one_of_each() -> Snapshot:
+def _one_of_each(config: Config) -> Snapshot:
     """One host with one service, which says what metrics they have."""
-    collector = Collector()
+    collector = Collector(Config(gmond=config.gmond))
     for moment, payload in Fleet(1, 1, 5.0).datagrams(20.0):
         collector.receive(payload, moment)
     return collector.snapshot(20.0)

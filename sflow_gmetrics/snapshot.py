@@ -3,22 +3,20 @@
     Snapshot ─ pools ─▶ Pool ─ hosts ─▶ Host ─ services ─▶ Service ─▶ Row
                          └─ services ─▶ PoolService (one service over the hosts of the pool)
 
-Values only: nothing here changes once it is made, and rows share their lists with the
-collector, which replaces but never changes them.
+Values only: nothing here changes once it is made. A row holds what its source held, which
+replaces but never changes it, and works its numbers out when they are first looked at.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .config import Config
 from .layout import Form
 from .remote import Remote
-
-if TYPE_CHECKING:
-    from .source import Source
+from .source import Source, deltas_of, totals_of
 
 SumKey = tuple[str, tuple[tuple[str, str], ...]]
 """A pool family's name and its constant labels."""
@@ -40,6 +38,7 @@ class Row:
     """
 
     __slots__ = (
+        "_source",
         "alive",
         "base",
         "deltas",
@@ -53,18 +52,43 @@ class Row:
         "values",
     )
 
+    values: tuple[Any, ...]
+    totals: list[int | None]
+    deltas: list[int | None]
+
     def __init__(self, source: Source) -> None:
+        self._source = (
+            source.shape,
+            source.raw,
+            source.mended,
+            source.previous,
+            source.before,
+            source.offsets,
+            source.given,
+        )
         self.form: Form = source.form
-        self.values: tuple[Any, ...] = source.values
-        self.totals: list[int | None] = source.totals
         self.base: list[int | None] = source.base
-        self.deltas: list[int | None] = source.deltas
         self.elapsed: float = source.elapsed
         self.alive: float = source.alive
         self.interval: float = source.own_interval
         self.texts: Mapping[str, str] = source.texts
         self.moments: Mapping[int, float] = source.moments
         self.missed: frozenset[int] = source.missed
+
+    def __getattr__(self, name: str) -> Any:
+        """The numbers are worked out when they are first looked at."""
+        if name not in ("values", "totals", "deltas"):
+            raise AttributeError(name)
+        shape, raw, mended, previous, before, offsets, given = self._source
+        found: Any
+        if name == "values":
+            found = mended or shape.read_values(raw)
+        elif name == "totals":
+            found = totals_of(previous, offsets)
+        else:
+            found = deltas_of(previous, before, given)
+        setattr(self, name, found)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from math import isfinite
 from operator import add, gt, sub
 from typing import TYPE_CHECKING, Any
 
-from .layout import UNKNOWN_CPUS, Form, Shape
+from .layout import UNKNOWN_CPUS, Form, Shape, share
 from .operators import unavailable_value
 from .schema import Field, Role
 from .stream import AGREEMENT, HALF, MASK, Stream
@@ -59,12 +59,29 @@ def step(
     return new, None, "decrease"
 
 
+def totals_of(previous: tuple[int | None, ...], offsets: tuple[int | None, ...]) -> list[int | None]:
+    """Raw counters and by how much their totals are ahead of them: the totals, None where none is known."""
+    if None in offsets or None in previous:
+        return [None if a is None or b is None else a + b for a, b in zip(previous, offsets, strict=True)]
+    return list(map(add, previous, offsets))
+
+
+def deltas_of(
+    previous: tuple[int | None, ...], before: tuple[int | None, ...], given: list[int | None] | None
+) -> list[int | None]:
+    """The increases of the last step: those given, else the counters minus those of the sample before."""
+    return given if given is not None else list(map(sub, previous, before))
+
+
 class Source:
     """A data source (ds_class, ds_index) of an agent.
 
-    `totals` follow the raw counters (the first total is the first raw value), `base` is what
-    each total was when it began to count for the pool. Lists are replaced, never changed, so
-    that a snapshot can keep them.
+    It keeps its newest sample as bytes (`raw`), the counters of that (`previous`) and of the
+    one before it, and by how much each total is ahead of its raw counter (`offsets`: 0 until
+    the first wrap or reset). What a reader wants to know follows from these; a sample that is
+    as usual costs little more than to be looked at. `base` is what each total was when it
+    began to count for the pool. Nothing of this is changed in place, so that a snapshot can
+    keep it.
     """
 
     __slots__ = (
@@ -73,38 +90,44 @@ class Source:
         "allowed",
         "allowed_for",
         "base",
-        "deltas",
+        "before",
         "ds_class",
         "ds_index",
         "elapsed",
         "epoch",
         "form",
+        "given",
         "identity",
         "info",
         "interval",
         "kind",
         "length",
+        "mended",
         "missed",
         "moments",
         "name",
+        "offsets",
         "place",
         "previous",
+        "raw",
         "received",
         "role",
         "sequence",
         "service",
         "shape",
         "texts",
-        "totals",
         "uptime",
-        "values",
     )
 
+    raw: bytes
     previous: tuple[int | None, ...]
-    totals: list[int | None]
+    before: tuple[int | None, ...]
+    offsets: tuple[int | None, ...]
     base: list[int | None]
-    deltas: list[int | None]
-    values: tuple[Any, ...]
+    given: list[int | None] | None
+    """The increases of the last step where they are not simply `previous` minus `before`."""
+    mended: tuple[Any, ...] | None
+    """The values of the newest sample where some of them were no data."""
 
     def __init__(self, agent: Agent, ds_class: int, ds_index: int) -> None:
         self.agent = agent
@@ -119,11 +142,13 @@ class Source:
 
     # --- identity
 
-    def identify(self, shape: Shape, length: int, row: tuple[Any, ...]) -> None:
+    def identify(self, shape: Shape, raw: bytes) -> None:
         """Take a new shape or new texts. Totals of structures that stay are carried over."""
-        self.length = length
-        self.identity = shape.identity(row)
-        self.texts: Mapping[str, str] = shape.read_texts(row)
+        self.length = len(raw)
+        self.raw = raw
+        self.mended = None
+        self.identity = share(shape.identity(shape.watch(raw, 0)))
+        self.texts: Mapping[str, str] = shape.read_texts(raw)
         old: Form | None = getattr(self, "form", None)
         self.place = ("", "", "", "")
         self.shape = shape
@@ -133,21 +158,38 @@ class Source:
 
     def _carry_over(self, old: Form | None) -> None:
         previous: list[int | None] = []
-        totals: list[int | None] = []
+        offsets: list[int | None] = []
         base: list[int | None] = []
         for one in self.form.counters:
             index = old.counter_index(one) if old is not None else None
             previous.append(None if index is None else self.previous[index])
-            totals.append(None if index is None else self.totals[index])
+            offsets.append(None if index is None else self.offsets[index])
             base.append(None if index is None else self.base[index])
-        self.previous = tuple(previous)
-        self.totals = totals
+        self.previous = self.before = tuple(previous)
+        self.offsets = tuple(offsets)
         self.base = base
-        self.deltas = self.form.no_deltas
+        self.given = self.form.no_deltas
         self.elapsed = 0.0
         self.missed: frozenset[int] = frozenset()
         self.moments: Mapping[int, float] = {}
         self.forget_allowance()
+
+    # --- what follows from the newest sample
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """The numbers of the newest sample in the order of the form's fields."""
+        return self.mended or self.shape.read_values(self.raw)
+
+    @property
+    def deltas(self) -> list[int | None]:
+        """What each counter has added in the last `elapsed` seconds, None where that is not known."""
+        return deltas_of(self.previous, self.before, self.given)
+
+    @property
+    def totals(self) -> list[int | None]:
+        """The 64-bit totals in the order of the form's counters. The first total is the first raw value."""
+        return totals_of(self.previous, self.offsets)
 
     def forget_allowance(self) -> None:
         """Send the next sample over the careful path (the bounds have changed)."""
@@ -161,13 +203,13 @@ class Source:
 
     # --- samples
 
-    def begin(self, values: tuple[Any, ...], sequence: int, stream: Stream, now: float) -> None:
-        """The first sample."""
-        self._note(sequence, stream, now)
-        self.alive = now
-        self._step(values, 0.0, 0.0, restarted=False)
+    def begin(self, new: tuple[int, ...], raw: bytes, sequence: int, stream: Stream, now: float) -> None:
+        """The first sample: its counters and its bytes from the record count on."""
+        self.sequence, self.epoch, self.uptime = sequence, stream.epoch, stream.uptime
+        self.received = self.alive = now
+        self._step(new, raw, 0.0, restarted=False)
 
-    def update(self, values: tuple[Any, ...], sequence: int, stream: Stream, now: float) -> None:
+    def update(self, new: tuple[int, ...], raw: bytes, sequence: int, stream: Stream, now: float) -> None:
         """The next sample; one with the same sequence number again changes nothing."""
         ahead = (sequence - self.sequence) & MASK
         same = stream.epoch == self.epoch
@@ -185,71 +227,72 @@ class Source:
             self.agent.samples_restarted += 1
         elif ahead > 1:
             self.agent.samples_lost += ahead - 1
-        self._note(sequence, stream, now)
+        self.sequence = sequence
+        self.epoch = stream.epoch
+        self.uptime = stream.uptime
+        self.received = now
         if elapsed >= self.allowed_for and not restarted:
-            new = self.form.pick_counters(values)
-            deltas: list[Any] = list(map(sub, new, self.previous))
+            previous = self.previous
+            deltas: list[Any] = list(map(sub, new, previous))
             if not deltas or (min(deltas) >= 0 and MASK not in new and not any(map(gt, deltas, self.allowed))):
+                self.before = previous
                 self.previous = new
-                self.deltas = deltas
-                self.totals = list(map(add, self.totals, deltas))
-                self.values = values
+                self.given = self.mended = None
+                self.raw = raw
                 self.elapsed = elapsed
                 self.alive = now
                 self.interval += (elapsed / ahead - self.interval) * 0.25
                 if self.form.unusual:
-                    self._tell(values, now)
+                    self._tell(now)
                 return
         if elapsed > 0 and not restarted:
             interval = elapsed / ahead
             self.interval = self.interval + (interval - self.interval) * 0.25 if self.interval else interval
             self.agent.interval = self.interval
-        self._step(values, max(elapsed, 0.0), now, restarted)
+        self._step(new, raw, max(elapsed, 0.0), restarted)
 
-    def _note(self, sequence: int, stream: Stream, now: float) -> None:
-        self.sequence = sequence
-        self.epoch = stream.epoch
-        self.uptime = stream.uptime
-        self.received = now
-
-    def _step(self, values: tuple[Any, ...], elapsed: float, now: float, restarted: bool) -> None:
+    def _step(self, new: tuple[int, ...], raw: bytes, elapsed: float, restarted: bool) -> None:
         """The careful path: every counter by the rules of `step`."""
         form, agent = self.form, self.agent
         cpus = agent.cpus or UNKNOWN_CPUS
-        self.values = values
+        self.raw, self.mended = raw, None
         if form.unusual:
-            self._tell(values, self.received)
+            self._tell(self.received)
+        allowances = form.allowances(elapsed, max(cpus, agent.cpus or UNKNOWN_CPUS))
+        totals, base = self.totals, list(self.base)
         previous: list[int | None] = []
         deltas: list[int | None] = []
-        totals = list(self.totals)
-        base = list(self.base)
-        poisoned = False
-        missed: set[int] = set()
-        allowances = form.allowances(elapsed, max(cpus, agent.cpus or UNKNOWN_CPUS))
-        for index, (one, new) in enumerate(zip(form.counters, form.pick_counters(values), strict=True)):
-            kept, delta, reason = step(one, self.previous[index], new, allowances[index], restarted)
+        reasons: list[str] = []
+        for index, (one, value) in enumerate(zip(form.counters, new, strict=True)):
+            kept, delta, reason = step(one, self.previous[index], value, allowances[index], restarted)
             previous.append(kept)
             deltas.append(delta if elapsed > 0 and index not in self.missed else None)
+            reasons.append(reason)
             if reason == "first":
                 base[index] = totals[index] = kept if totals[index] is None else totals[index]
             elif delta:
                 totals[index] = (totals[index] or 0) + delta
             if reason in agent.resets:
                 agent.resets[reason] += 1
-            poisoned |= reason == "invalid"
-            if reason in ("unavailable", "invalid"):
-                missed.add(index)
-        self.missed = frozenset(missed)
-        self.previous = tuple(previous)
-        self.totals, self.base, self.deltas, self.elapsed = totals, base, deltas, elapsed
-        if poisoned:
-            self.values = self._without_poison(self.values)
-        if not poisoned:
+        self.before, self.previous = self.previous, tuple(previous)
+        self.offsets = tuple(
+            None if total is None or kept is None else total - kept
+            for total, kept in zip(totals, previous, strict=True)
+        )
+        self.base, self.given, self.elapsed = base, deltas, elapsed
+        self.missed = frozenset(i for i, reason in enumerate(reasons) if reason in ("unavailable", "invalid"))
+        if "invalid" in reasons:
+            self.mended = self._without_poison(self.values)
+        else:
             self.alive = self.received
-        known = [one for one in previous if one is not None]
+        self._allow(elapsed)
+
+    def _allow(self, elapsed: float) -> None:
+        """Let the next sample take the fast path, if there is nothing special about this one."""
+        known = [one for one in self.previous if one is not None]
         if (
-            missed
-            or len(known) < len(previous)
+            self.missed
+            or len(known) < len(self.previous)
             or max(known, default=0) >= POISON // 2
             or not self.interval
             or not 0 < elapsed <= LONG
@@ -257,7 +300,7 @@ class Source:
             self.forget_allowance()
         else:
             self.allowed_for = max(int(elapsed * 2) / 2, 0.5)
-            self.allowed = agent.allowances(form, self.allowed_for)
+            self.allowed = self.agent.allowances(self.form, self.allowed_for)
 
     def _without_poison(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
         """A sample of a service without processes: gauges that are 0 are not known."""
@@ -267,14 +310,15 @@ class Source:
                 mended[index] = unavailable_value(self.form.fields[index])
         return tuple(mended)
 
-    def _tell(self, values: tuple[Any, ...], now: float) -> None:
+    def _tell(self, now: float) -> None:
         """Start times (now minus the agent's seconds, held still while they only jitter), and a host's CPUs.
 
         A float that is no number is not known.
         """
-        if not all(isfinite(values[index]) for index in self.form.floats):
-            floats = self.form.floats
-            self.values = tuple(
+        values = self.values
+        floats = self.form.floats
+        if not all(isfinite(values[index]) for index in floats):
+            self.mended = tuple(
                 -1.0 if index in floats and not isfinite(value) else value for index, value in enumerate(values)
             )
         cpus = self.form.cpus

@@ -66,7 +66,7 @@ class Storage:
     def _pulse(self) -> None:
         now = self._clock()
         tick = int(now) // self._step * self._step
-        if tick > self._last:
+        if tick > self._last or tick < self._last - self._step:  # a little back is not worth a second value
             self._last = tick
             self._writer.add(list(self._layout.updates(self._snapshot(), tick)))
         self._writer.flush(now)

@@ -73,6 +73,12 @@ MENDS: tuple[tuple[str, str, str, str], ...] = (
         "(float) ",
     ),
     (
+        "nor does number_format() take one: a host that is down has no value",
+        "graph.d/metric.php",
+        r"(?<=number_format\()(?=\$value)",
+        "(float) ",
+    ),
+    (
         "count() takes no null since 8.0: a grid of nothing but grids has no clusters",
         "meta_view.php",
         r"(?<=count\()\$names(?=\))",

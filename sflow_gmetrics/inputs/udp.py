@@ -16,17 +16,21 @@ from pathlib import Path
 from ..errors import InputError
 
 DATAGRAM = 65_535
+OVERHEAD = 2
+"""The kernel charges a datagram with about twice its bytes: so much more room is asked for."""
+BATCH = 10_000
+"""How many datagrams are taken from the kernel before they are worked on."""
 _SECOND = struct.pack("ll", 0, 500_000)
 """How long a receive can block, so that the thread sees that it is to end (struct timeval)."""
 
 
 class UdpInput:
-    """A bound UDP socket whose datagrams go to `receive(payload)`, from a thread of its own.
+    """A bound UDP socket whose datagrams go to `receive(payloads)`, from a thread of its own.
 
     Raises InputError where the address cannot be listened on.
     """
 
-    def __init__(self, host: str, port: int, receive_buffer: int, receive: Callable[[bytes], None]) -> None:
+    def __init__(self, host: str, port: int, receive_buffer: int, receive: Callable[[list[bytes]], None]) -> None:
         self._receive = receive
         self._ending = threading.Event()
         self.socket = _bind(host, port, receive_buffer)
@@ -47,14 +51,17 @@ class UdpInput:
         self.socket.close()
 
     def _loop(self) -> None:
+        """Wait for a datagram, and take all that are there before any is worked on: the kernel has less room than we."""
         receive, take = self.socket.recv, self._receive
         while not self._ending.is_set():
+            batch: list[bytes] = []
             with contextlib.suppress(BlockingIOError, InterruptedError, ConnectionError):
-                while True:
-                    payload = receive(DATAGRAM)
-                    if self._ending.is_set():
-                        return
-                    take(payload)
+                batch.append(receive(DATAGRAM))
+                while len(batch) < BATCH:
+                    batch.append(receive(DATAGRAM, socket.MSG_DONTWAIT))
+            if self._ending.is_set():
+                return
+            take(batch)
 
     @property
     def receive_buffer(self) -> int:
@@ -89,9 +96,9 @@ def _bind(host: str, port: int, receive_buffer: int) -> socket.socket:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" else 1)
         force = getattr(socket, "SO_RCVBUFFORCE", 33)
         try:
-            bound.setsockopt(socket.SOL_SOCKET, force, receive_buffer)
+            bound.setsockopt(socket.SOL_SOCKET, force, OVERHEAD * receive_buffer)
         except OSError:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, OVERHEAD * receive_buffer)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _SECOND)
         bound.bind(address)
     except OSError as error:

@@ -6,10 +6,17 @@ import sys
 import time
 from collections.abc import Callable
 
-from . import burst, gmond_xml, ingest, metrics_page
+from . import burst, gmetad_xml, gmond_xml, ingest, metrics_page, rrd
 from .measure import FAR, Result, Size, noise, table
 
-BENCHMARKS: tuple[Callable[[Size], list[Result]], ...] = (gmond_xml.run, metrics_page.run, ingest.run, burst.run)
+BENCHMARKS: tuple[Callable[[Size], list[Result]], ...] = (
+    gmond_xml.run,
+    gmetad_xml.run,
+    metrics_page.run,
+    rrd.run,
+    ingest.run,
+    burst.run,
+)
 
 
 def main() -> int:

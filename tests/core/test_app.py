@@ -185,7 +185,7 @@ def test_a_receive_buffer_that_the_kernel_refuses_is_told_with_the_cure(
 def test_what_the_kernel_drops_is_counted() -> None:
     busy, entered = threading.Event(), threading.Event()
 
-    def take(_payload: bytes) -> None:
+    def take(_payloads: list[bytes]) -> None:
         entered.set()
         busy.wait(10)
 

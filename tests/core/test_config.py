@@ -150,6 +150,12 @@ def test_a_wrong_type_is_named_with_the_right_one(text: str, words: list[str]) -
         "[gmond]\ncluster = ''",
         "[gmond]\ncluster = '..'",
         "[gmetad]\ngrid = 'a/b'",
+        "[[gmetad.sources]]\nname = 'a'\naddresses = []",
+        "[[gmetad.sources]]\nname = 'a'\naddresses = ['off']",
+        "[[gmetad.sources]]\nname = 'a'\naddresses = ['']",
+        "[[gmetad.sources]]\nname = 'a'\naddresses = ['127.0.0.1:8649', 'off']",
+        "[[gmetad.sources]]\nname = 'a/b'\naddresses = ['127.0.0.1:8649']",
+        "[[gmetad.sources]]\nname = 'a'\naddresses = ['127.0.0.1:8649']\ninterval = 0",
     ],
 )
 def test_a_bad_value_is_an_error_that_names_its_key(text: str) -> None:
@@ -157,6 +163,13 @@ def test_a_bad_value_is_an_error_that_names_its_key(text: str) -> None:
         parse_config(text)
     section = text.split("]")[0].strip("[")
     assert section.split(".")[0] in str(raised.value)
+
+
+@pytest.mark.parametrize("address", ["off", ""])
+def test_a_source_cannot_be_off(address: str) -> None:
+    with pytest.raises(ConfigError, match=rf"gmetad\.sources \('far'\): addresses: '{address}' is not HOST:PORT"):
+        parse_config(f"[[gmetad.sources]]\nname = 'far'\naddresses = ['{address}']")
+    assert parse_config("[gmetad]\nxml_listen = 'off'").gmetad.xml_listen == "off"
 
 
 @pytest.mark.parametrize(

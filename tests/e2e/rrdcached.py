@@ -37,17 +37,20 @@ def rrdcached(
     write_after: int = 300,
     spread: int = 0,
     search_after: int = 3600,
+    threads: int = 4,
 ) -> Iterator[Daemon]:
     """rrdcached with its socket, pid file and journal in `folder`: it writes files `write_after` seconds late.
 
-    `directories` lets it make some, `spread` is its -z and `search_after` its -f, in seconds. It
-    may be started again in the same folder after having been killed, and then finds its journal.
+    `directories` lets it make some, `spread` is its -z and `search_after` its -f, in seconds, and
+    `threads` write files. It may be started again in the same folder after having been killed, and
+    then finds its journal.
     """
     for place in (base, folder / "journal"):
         place.mkdir(parents=True, exist_ok=True)
     where = folder / "s"
     arguments = [path, "-g", "-l", f"unix:{where}", "-p", str(folder / "pid"), "-b", str(base), "-B"]
     arguments += ["-w", str(write_after), "-z", str(spread), "-f", str(search_after)]
+    arguments += ["-t", str(threads)]
     arguments += ["-R"] if directories else []
     arguments += ["-j", str(folder / "journal")] if journal else []
     where.unlink(missing_ok=True)

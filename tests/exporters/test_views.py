@@ -155,6 +155,18 @@ def test_a_service_that_has_stopped_is_not_shown() -> None:
     assert not render_views(sender.snapshot())
 
 
+def test_a_java_process_is_shown_under_the_names_of_its_metrics() -> None:
+    sender = Sender(Collector(Config()))
+    structures = ("virt_memory", "virt_cpu", "host_descr", "jmx_statistics")
+    for sequence in (1, 2):
+        sender.send(host(sequence), service(sequence, "app", structures=structures))
+        sender.tick(20)
+    files = {name: json.loads(text) for name, text in render_views(sender.snapshot()).items()}
+    assert places(item(files["view_unspecified_app.json"], "cpu")) == {("unspecified", "web-1", "app.jvm_vcpu_util")}
+    assert files["app_memory_report.json"]["series"][0]["metric"] == "app.jvm_vmem_used"
+    assert "app_io_report.json" not in files
+
+
 # --- names
 
 

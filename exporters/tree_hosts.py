@@ -1,0 +1,188 @@
+"""The hosts of the tree that gmetad shows: ours from a snapshot, those of others from their documents.
+
+Both give their XML in pieces, and their numbers in rows: a row's metrics are described by one
+`Lines` object that stays the same as long as they are the same, so that whoever sums or stores
+the numbers can work out once what to do with each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple, Protocol
+
+from sflow_gmetrics.remote import NUMERIC_TYPES, RemoteHost, RemoteMetric
+from sflow_gmetrics.snapshot import Host, Snapshot
+
+from . import gmond
+from .ganglia import Plan, rows_of, safe_value
+
+_HOLE = "\1"
+_SHAPES = 100_000
+"""How many sets of metrics are remembered: one for each name of a service and what is known of it."""
+
+
+class Line(NamedTuple):
+    """A number that a host shows, without its value. `service` says that it is one of a service, not the host's own."""
+
+    name: str
+    units: str
+    slope: str
+    title: str
+    group: str
+    decimals: int
+    service: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lines:
+    """What the numbers of a row are."""
+
+    lines: tuple[Line, ...]
+
+
+Row = tuple[Lines, Sequence[str]]
+"""What the numbers are, and each of them as it is printed."""
+
+
+class HostView(Protocol):
+    """A host: its name, whether it is up, its HOST element's opening tag, and its metrics."""
+
+    name: str
+    up: bool
+
+    def head(self) -> bytes:
+        """The opening tag of its HOST element."""
+
+    def body(self) -> Iterable[bytes]:
+        """Its METRIC elements, in pieces."""
+
+    def rows(self) -> Iterable[Row]:
+        """Its numbers, those that have sums and RRD files; none while it is down."""
+
+
+class LocalHost:
+    """A host of ours."""
+
+    def __init__(
+        self, name: str, host: Host, snapshot: Snapshot, switches: frozenset[str], writer: gmond.RowWriter
+    ) -> None:
+        self.name = name
+        self.up = host.up
+        self._host = host
+        self._snapshot = snapshot
+        self._switches = switches
+        self._writer = writer
+
+    def head(self) -> bytes:
+        """The opening tag of its HOST element."""
+        return gmond.render_host(self.name, self._host, self._snapshot)
+
+    def body(self) -> Iterable[bytes]:
+        """Its METRIC elements, in pieces."""
+        return map(self._writer.write, rows_of(self._host, self._switches)) if self.up else ()
+
+    def rows(self) -> Iterator[Row]:
+        """Its numbers."""
+        for name, row, plan in rows_of(self._host, self._switches) if self.up else ():
+            values = _numeric(plan).values(row)
+            shown: tuple[bool, ...] = ()
+            if None in values:
+                shown = tuple([value is not None for value in values])
+                values = [value for value in values if value is not None]
+            if values:
+                lines, formats = _shape(plan, shown, name)
+                yield lines, (formats % tuple(values)).split(_HOLE)
+
+
+@lru_cache(1000)
+def _numeric(plan: Plan) -> Plan:
+    """The part of a plan that gives numbers."""
+    pairs = [pair for pair in zip(plan.metrics, plan.operators, strict=True) if pair[0].type in NUMERIC_TYPES]
+    return Plan(tuple(metric for metric, _ in pairs), tuple(operator for _, operator in pairs))
+
+
+@lru_cache(_SHAPES)
+def _shape(plan: Plan, shown: tuple[bool, ...], name: str) -> tuple[Lines, str]:
+    """What the numbers of rows of this plan and name are (`shown`: which are known; empty: all), and their formats."""
+    metrics = [one for index, one in enumerate(_numeric(plan).metrics) if not shown or shown[index]]
+    prefix, caption = (f"{name}.", f"{name}: ") if name else ("", "")
+    lines = tuple(
+        Line(
+            prefix + one.name,
+            one.units,
+            one.slope,
+            caption + one.title,
+            one.group,
+            _decimals(one.format % 1),
+            bool(name),
+        )
+        for one in metrics
+    )
+    return Lines(lines), _HOLE.join(one.format for one in metrics)
+
+
+class Age(NamedTuple):
+    """How long ago a document was read, in seconds, and whether that is too long ago to believe that anything is up."""
+
+    seconds: int
+    stale: bool
+
+
+class RemoteHostView:
+    """A host of another collector, some time after it was read."""
+
+    def __init__(self, host: RemoteHost, age: Age) -> None:
+        self.name = host.name
+        self._host = host
+        self._age = age.seconds
+        self._tn = host.tn + age.seconds
+        self.up = not age.stale and (self._tn < 4 * host.tmax if host.tmax else self._tn < 60)
+        if age.stale and host.tmax:  # whoever reads this judges by TN
+            self._tn = max(self._tn, 4 * host.tmax + 1)
+
+    def head(self) -> bytes:
+        """The opening tag of its HOST element."""
+        host = self._host
+        return (
+            f'<HOST NAME="{safe_value(host.name)}" IP="{safe_value(host.ip)}" REPORTED="{host.reported}" '
+            f'TN="{self._tn}" TMAX="{host.tmax}" DMAX="{host.dmax}" LOCATION="{safe_value(host.location)}" '
+            f'GMOND_STARTED="{host.started}" TAGS="{safe_value(host.tags)}">\n'
+        ).encode("ascii")
+
+    def body(self) -> Iterable[bytes]:
+        """Its METRIC elements, in pieces."""
+        return [self._metric(metric).encode("ascii") for metric in self._living()]
+
+    def _living(self) -> Iterator[RemoteMetric]:
+        for metric in self._host.metrics:
+            if not metric.dmax or metric.tn + self._age <= metric.dmax:
+                yield metric
+
+    def _metric(self, metric: RemoteMetric) -> str:
+        extras = "".join(
+            f'<EXTRA_ELEMENT NAME="{safe_value(name)}" VAL="{safe_value(value)}"/>\n' for name, value in metric.extras
+        )
+        return (
+            f'<METRIC NAME="{safe_value(metric.name)}" VAL="{safe_value(metric.val)}" TYPE="{metric.type}" '
+            f'UNITS="{safe_value(metric.units)}" TN="{metric.tn + self._age}" TMAX="{metric.tmax}" '
+            f'DMAX="{metric.dmax}" SLOPE="{metric.slope}">\n<EXTRA_DATA>\n{extras}</EXTRA_DATA>\n</METRIC>\n'
+        )
+
+    def rows(self) -> Iterator[Row]:
+        """Its numbers, in one row."""
+        if self.up:
+            metrics = [metric for metric in self._living() if metric.type in NUMERIC_TYPES]
+            yield Lines(tuple(map(_remote_line, metrics))), [metric.val for metric in metrics]
+
+
+def _remote_line(metric: RemoteMetric) -> Line:
+    extras = dict(metric.extras)
+    title, group = extras.get("TITLE", metric.name), extras.get("GROUP", "")
+    return Line(metric.name, metric.units, metric.slope, title, group, _decimals(metric.val), False)
+
+
+def _decimals(text: str) -> int:
+    """How many digits stand after the point."""
+    return len(text.lower().partition("e")[0].partition(".")[2])
