@@ -51,7 +51,7 @@ class UdpInput:
         self.socket.close()
 
     def _loop(self) -> None:
-        """Wait for a datagram, and take all that are there before any is worked on: the kernel has less room than we."""
+        """Wait for a datagram; take all that are there before any is worked on: the kernel has less room than we."""
         receive, take = self.socket.recv, self._receive
         while not self._ending.is_set():
             batch: list[bytes] = []
