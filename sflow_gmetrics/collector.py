@@ -312,11 +312,11 @@ class Collector:
     # --- time
 
     def sweep(self, now: float) -> None:
-        """Forget what has been silent for `forget_after` seconds. Called by snapshot, at most once a second."""
+        """Forget what has been silent for `forget_after` seconds. Looks every ten seconds at most."""
         if self._next_sweep - 60 < now < self._next_sweep:
             return
-        self._next_sweep = now + 1.0
         limit = self.config.sflow.forget_after
+        self._next_sweep = now + min(limit / 10, 10.0)
         for agent in list(self.agents.values()):
             self._forget_sources(agent, now - limit)
             if not agent.sources and agent.last_heard <= now - limit:
