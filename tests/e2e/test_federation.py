@@ -224,7 +224,7 @@ def test_we_above_ourselves_and_a_real_gmetad(tmp_path: Path, require_program: C
         _, again = lower.enter_context(lowest(tmp_path / "lowest", ports))
         assert again.keys() == expected.keys()
         _everything_is_shown(upper, again)
-        assert "answers again" in upper.served.program.said()
+        wait_for("the log to say so", lambda: "answers again" in upper.served.program.said(), 5)
 
 
 def _states(upper: Level, place: str) -> tuple[int, int] | None:
