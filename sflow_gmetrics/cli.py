@@ -19,7 +19,7 @@ from exporters.families import EXTRAS
 from exporters.view_files import write_views
 
 from . import __version__
-from .app import App, Listening, join_address, serve
+from .app import App, serve
 from .config import OFF, Config, load_config, parse_config, split_address
 from .datagram import decode_datagram
 from .demo import CONFIG as DEMO_CONFIG
@@ -27,6 +27,7 @@ from .demo import Demo
 from .errors import ConfigError, DecodeError, InputError, SflowGmetricsError
 from .inputs.pcap import read_capture
 from .inspect import datagram_json
+from .ports import Listening, join_address
 from .replay import open_sender, replay
 from .simulation.fleet import Churn, pools_toml
 from .simulation.sender import run as run_fleet

@@ -1,7 +1,8 @@
-"""The thread that stores: at every tick what the tree shows goes to the RRD writer, and views are kept current."""
+"""What is stored: at every tick the tree's values go to the RRD writer, and views for ganglia-web are kept current."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable
@@ -9,14 +10,19 @@ from collections.abc import Callable
 from exporters.rrd import Layout
 from exporters.rrd_engines import open_engine
 from exporters.rrd_writer import RrdWriter, Stats
+from exporters.view_files import write_views
+from exporters.views import render_views
 
-from .config import RrdConfig
+from .config import RrdConfig, ViewsConfig
+from .errors import EngineError
 from .snapshot import Snapshot
 
 log = logging.getLogger("sflow_gmetrics")
 
 PULSE = 1.0
 """Seconds between two looks at whether something is due."""
+VIEWS_INTERVAL = 15.0
+"""How often the views for ganglia-web are brought up to date, in seconds."""
 
 
 class Storage:
@@ -70,3 +76,31 @@ class Storage:
             self._last = tick
             self._writer.add(list(self._layout.updates(self._snapshot(), tick)))
         self._writer.flush(now)
+
+
+class ViewFiles:
+    """Writes the views and reports for ganglia-web about the services that are there, again and again."""
+
+    def __init__(self, config: ViewsConfig, snapshot: Callable[[], Snapshot], clock: Callable[[], float]) -> None:
+        self._config = config
+        self._snapshot = snapshot
+        self._clock = clock
+        self._notes: dict[str, tuple[int, str]] = {}
+
+    def take_notes(self) -> dict[str, tuple[int, str]]:
+        """What is to be said since the last call."""
+        notes, self._notes = self._notes, {}
+        return notes
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            await asyncio.sleep(VIEWS_INTERVAL)
+            try:
+                await asyncio.to_thread(self._write)
+            except EngineError as error:
+                self._notes["away"] = (1, str(error))
+
+    def _write(self) -> None:
+        views = render_views(self._snapshot())
+        write_views(views, self._config.directory, self._config.reports, self._clock())

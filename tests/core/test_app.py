@@ -13,11 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-import sflow_gmetrics.app as app_module
-from sflow_gmetrics.app import App, Listening, serve
+from sflow_gmetrics import pages
+from sflow_gmetrics.app import App, serve
 from sflow_gmetrics.config import Config, parse_config
 from sflow_gmetrics.errors import InputError
 from sflow_gmetrics.inputs.udp import UdpInput
+from sflow_gmetrics.ports import Listening
 from sflow_gmetrics.simulation import Fleet
 from sflow_gmetrics.snapshot import Snapshot
 from tests.e2e.servers import CONFIG, HOME, Address, fetch, is_listening, read_all, wait_for
@@ -136,7 +137,7 @@ def test_readers_who_come_together_share_a_page_and_later_ones_get_a_new_one(mon
         return snapshot(app)
 
     monkeypatch.setattr(App, "snapshot", counted)
-    monkeypatch.setattr(app_module, "FRESH", 1.0)
+    monkeypatch.setattr(pages, "FRESH", 1.0)
     with running(config()) as (_, listening), ThreadPoolExecutor(20) as readers:
         assert listening.gmond is not None
         begun = time.monotonic()

@@ -1,0 +1,50 @@
+"""What is noticed while the program runs becomes lines in the log: of each kind of one subject one a minute."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+log = logging.getLogger("sflow_gmetrics")
+
+QUIET = frozenset(("new", "gone", "named", "back", "restarted"))
+"""Events that are no trouble."""
+INTERVAL = 60.0
+"""How often the same event of the same subject is logged at the most, in seconds."""
+SUBJECTS = 10_000
+"""Of how many events the last time is kept; then it is begun anew."""
+
+Notes = Mapping[Any, tuple[int, str]]
+"""Event, or (name, event), to how many times and the newest text."""
+
+
+class EventLog:
+    """Writes to the log what those who are followed have noticed."""
+
+    def __init__(self) -> None:
+        self._followed: list[tuple[str, Callable[[], Notes]]] = []
+        self._logged: dict[tuple[str, str], float] = {}
+
+    def follow(self, subject: str, take_notes: Callable[[], Notes]) -> None:
+        """From now on `write` asks `take_notes` for what it has to say of a subject, or of named ones of its kind."""
+        self._followed.append((subject, take_notes))
+
+    def write(self) -> None:
+        """Log what has been noticed since the last call."""
+        for subject, take_notes in self._followed:
+            for key, (count, detail) in take_notes().items():
+                name, event = key if isinstance(key, tuple) else (None, key)
+                self.say(subject if name is None else f"{subject} {name or 'unknown'}", event, detail, count)
+
+    def say(self, subject: str, event: str, detail: str, count: int = 1) -> None:
+        """Log an event, unless the same one of the same subject was logged a moment ago."""
+        now = time.monotonic()
+        if now - self._logged.get((subject, event), -INTERVAL) < INTERVAL:
+            return
+        if len(self._logged) > SUBJECTS:
+            self._logged.clear()
+        self._logged[subject, event] = now
+        level = logging.INFO if event in QUIET else logging.WARNING
+        log.log(level, "%s: %s%s", subject, detail, f" ({count} times)" if count > 1 else "")
