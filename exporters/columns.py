@@ -13,7 +13,7 @@ from sflow_gmetrics.operators import unavailable_value
 from sflow_gmetrics.schema import UNITS, Family, Field, Kind, Role
 from sflow_gmetrics.snapshot import Row
 
-from .exposition import Convert, label_text
+from .sink import Convert, Description
 
 AT_ONCE = 1_000
 """How many rows are read together: they stay in the processor's cache while all their columns are read."""
@@ -36,6 +36,11 @@ class Members:
         self._form = form
         self.places: list[tuple[str, ...]] = []
         self.rows: list[Row] = []
+
+    @cached_property
+    def times(self) -> list[float]:
+        """When the newest sample of each row came, in seconds since the epoch."""
+        return [row.alive for row in self.rows]
 
     @cached_property
     def values(self) -> dict[int, list[Any]]:
@@ -76,13 +81,15 @@ def group_by_form(places: Sequence[tuple[str, ...]], rows: Sequence[Row]) -> dic
 class Column:
     """One family of a form: where its numbers stand in the rows and how to show them.
 
+    `extra` are its constant labels, `group` is the switch that turns it on.
+
     `read` gives the numbers as they are kept, `unknown` are those that say "not known", and
     `convert` turns the others into base units.
     """
 
-    family: Family
-    kind: Kind
-    extra: str
+    family: Description
+    group: str
+    extra: tuple[tuple[str, str], ...]
     read: Callable[[Members], list[Any]]
     unknown: tuple[float | None, ...]
     convert: Convert
@@ -107,11 +114,10 @@ def columns_of(form: Form, role: Role) -> list[Column]:
 def _column(form: Form, one: Field, per_application: bool) -> Column:
     index, at = form.value_index(one), form.counter_index(one)
     assert index is not None and one.family is not None
-    extra = label_text(*zip(*one.family.labels, strict=True)) if one.family.labels else ""
+    family, group, extra = described(one.family, one.kind), one.family.group, one.family.labels
 
     def column(read: Callable[[Members], list[Any]], unknown: tuple[float | None, ...], convert: Convert) -> Column:
-        assert one.family is not None
-        return Column(one.family, one.kind, extra, read, unknown, convert, per_application)
+        return Column(family, group, extra, read, unknown, convert, per_application)
 
     if at is not None:
         return column(lambda members: members.totals[at], (None,), base_units(one))
@@ -121,6 +127,11 @@ def _column(form: Form, one: Field, per_application: bool) -> Column:
         return column(lambda members: members.values[index], (), lambda numbers: [int(one == 1) for one in numbers])
     unknown = (unavailable_value(one), *([0] if one.zero_unknown else []))
     return column(lambda members: members.values[index], unknown, base_units(one))
+
+
+def described(family: Family, kind: Kind) -> Description:
+    """A declared family as a sink wants it."""
+    return Description(family.name, "counter" if kind is Kind.COUNTER else "gauge", family.help)
 
 
 def base_units(one: Field) -> Convert:

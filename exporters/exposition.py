@@ -6,13 +6,11 @@ template for many rows that stays as long as the set of its rows does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-Number = float | int
-Convert = Callable[[Sequence[Any]], Sequence[Number]]
-"""From numbers as they are kept to numbers as they are shown."""
+from .sink import Number, Samples
 
 _ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
@@ -70,20 +68,6 @@ class Block(NamedTuple):
     text: bytes
 
 
-class Samples(NamedTuple):
-    """Many samples of the family `name`: one for each of `labels` whose number is none of `unknown`.
-
-    `extra` are labels that all of them have.
-    """
-
-    name: str
-    labels: Sequence[str]
-    numbers: Sequence[Any]
-    extra: str = ""
-    unknown: Sequence[float | None] = ()
-    convert: Convert | None = None
-
-
 class Labels(NamedTuple):
     """The label texts of many rows, and the values they were made of."""
 
@@ -135,7 +119,7 @@ def _make_block(old: Block | None, samples: Samples) -> Block:
     if old is not None and (old.known is known or old.known == known):
         known, template = old.known, old.template
     else:
-        extra = f",{_percent(samples.extra)}" if samples.extra else ""
+        extra = f",{_percent(label_text(*zip(*samples.extra, strict=True)))}" if samples.extra else ""
         template = "".join([f"{samples.name}{{{_percent(label)}{extra}}} %r\n" for label in known])
     text = template % tuple(samples.convert(values) if samples.convert is not None else values)
     return Block(samples.labels, samples.numbers, known, template, text.encode("utf-8"))

@@ -5,7 +5,11 @@ Those that are follow from the declarations in `sflow_gmetrics.structures`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from .sink import Description, Number, Samples, Sink, Timed
 
 HOST = ("pool", "host")
 SERVICE = (*HOST, "service", "kind")
@@ -21,6 +25,36 @@ class Extra:
     type: str
     help: str
     labels: tuple[str, ...] = ()
+
+    @property
+    def description(self) -> Description:
+        """As a sink wants it."""
+        return Description(self.name, self.type, self.help)
+
+    def add(self, sink: Sink, values: Iterable[str], number: Number) -> None:
+        """One sample, with these values of its labels."""
+        if sink.selection.wants(self.name):
+            sink.add(self.description, self.labels, values, number)
+
+    def many(
+        self,
+        sink: Sink,
+        labels: Sequence[Any],
+        numbers: Sequence[Number | None],
+        key: object = None,
+        rows: Timed | None = None,
+    ) -> None:
+        """A sample for each of the sink's labels whose number is known; `key` tells the blocks of a family apart."""
+        if sink.selection.wants(self.name):
+            samples = Samples(self.name, labels, numbers, unknown=(None,), rows=rows)
+            sink.column((self.name, key), self.description, samples)
+
+    def info(
+        self, sink: Sink, places: Sequence[tuple[str, ...]], key: object = None, rows: Timed | None = None
+    ) -> None:
+        """A sample that is always 1 for each row of label values."""
+        if sink.selection.wants(self.name):
+            self.many(sink, sink.labels((self.name, key), self.labels, places), [1] * len(places), key, rows)
 
 
 HOST_INFO = Extra(

@@ -4,45 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sflow_gmetrics.schema import Family, Kind
+from .exposition import FamilyText, Templates, label_text
+from .selection import Selection
+from .sink import Description, Number, Samples, Sink
 
-from .exposition import FamilyText, Number, Samples, Templates, label_text
-from .families import Extra
 
+class Page(Sink):
+    """One page of text. `templates` keep what can be used for the next page of the same selection."""
 
-class Page:
-    """One page. `groups` are the groups of families that are switched on."""
-
-    def __init__(self, groups: frozenset[str], templates: Templates) -> None:
-        self.groups = groups
-        self.templates = templates
+    def __init__(self, selection: Selection, templates: Templates) -> None:
+        super().__init__(selection)
+        self._templates = templates
         self._families: dict[str, FamilyText] = {}
 
-    def declared(self, family: Family, kind: Kind) -> FamilyText:
-        """The family that follows from a field."""
-        return self._family(family.name, "counter" if kind is Kind.COUNTER else "gauge", family.help)
+    def labels(self, key: object, names: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Sequence[str]:
+        """The text of each row's labels."""
+        return self._templates.labels(key, names, rows)
 
-    def _family(self, name: str, type_name: str, text: str) -> FamilyText:
-        found = self._families.get(name)
+    def add(self, family: Description, names: Iterable[str], values: Iterable[str], number: Number) -> None:
+        """One line."""
+        self._text(family).add(label_text(names, values), number)
+
+    def column(self, key: object, family: Description, samples: Samples) -> None:
+        """A block of lines."""
+        block = self._templates.render(key, samples)
+        if block:
+            self._text(family).blocks.append(block)
+
+    def _text(self, family: Description) -> FamilyText:
+        found = self._families.get(family.name)
         if found is None:
-            found = self._families[name] = FamilyText(name, type_name, text)
+            found = self._families[family.name] = FamilyText(*family)
         return found
-
-    def add(self, extra: Extra, values: Iterable[str], number: Number) -> None:
-        """One sample."""
-        self._family(extra.name, extra.type, extra.help).add(label_text(extra.labels, values), number)
-
-    def many(self, extra: Extra, labels: Sequence[str], numbers: Sequence[Number | None], key: object = None) -> None:
-        """Many samples of one family; `key` tells the blocks of a family apart."""
-        block = self.templates.render((extra.name, key), Samples(extra.name, labels, numbers, unknown=(None,)))
-        if block:
-            self._family(extra.name, extra.type, extra.help).blocks.append(block)
-
-    def column(self, key: object, family: Family, kind: Kind, samples: Samples) -> None:
-        """Many samples of a family that follows from a field."""
-        block = self.templates.render(key, samples)
-        if block:
-            self.declared(family, kind).blocks.append(block)
 
     def text(self, *, openmetrics: bool) -> bytes:
         """The page."""

@@ -1,10 +1,11 @@
-"""The pool families of the Prometheus page: hosts and services of a pool, summed."""
+"""The pool families of Prometheus: hosts and services of a pool, summed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
+from typing import Any
 
 from sflow_gmetrics.layout import Form
 from sflow_gmetrics.operators import unavailable_value
@@ -13,9 +14,8 @@ from sflow_gmetrics.snapshot import Pool, Row, SumKey
 from sflow_gmetrics.structures import COUNTER_RECORDS
 
 from . import families as f
-from .columns import base_units, read_columns
-from .exposition import Number, Samples, label_text
-from .page import Page
+from .columns import base_units, described, read_columns
+from .sink import Number, Samples, Sink
 
 _MEMORY = next(one for one in COUNTER_RECORDS[2102].fields if one.name == "memory")
 _FIELDS: dict[str, Field] = {
@@ -27,25 +27,25 @@ _FIELDS: dict[str, Field] = {
 """Any one field of each pool family: they have the same unit and kind."""
 
 
-def write_pool(page: Page, pool: Pool) -> None:
+def write_pool(sink: Sink, pool: Pool) -> None:
     """What the hosts of a pool have done together, and each of its services."""
     up = sum(host.up for host in pool.hosts)
     if pool.hosts:
-        page.add(f.POOL_HOSTS, (pool.name, "up"), up)
-        page.add(f.POOL_HOSTS, (pool.name, "down"), len(pool.hosts) - up)
-    owner = page.templates.labels(("pool", pool.name), ("pool",), [(pool.name,)])
-    _sums(page, ("pool", pool.name), owner, [pool.kept], [pool.rows])
-    _gauges(page, ("pool", pool.name), owner, [[host.row for host in pool.hosts if host.row is not None]])
+        f.POOL_HOSTS.add(sink, (pool.name, "up"), up)
+        f.POOL_HOSTS.add(sink, (pool.name, "down"), len(pool.hosts) - up)
+    owner = sink.labels(("pool", pool.name), ("pool",), [(pool.name,)])
+    _sums(sink, ("pool", pool.name), owner, [pool.kept], [pool.rows])
+    _gauges(sink, ("pool", pool.name), owner, [[host.row for host in pool.hosts if host.row is not None]])
     if not pool.services:
         return
     key = ("pool services", pool.name)
     places = [(pool.name, service.name, service.kind) for service in pool.services]
-    labels = page.templates.labels(key, f.POOL_SERVICE, places)
+    labels = sink.labels(key, f.POOL_SERVICE, places)
     members = [service.members for service in pool.services]
-    _sums(page, key, labels, [service.kept for service in pool.services], [service.rows for service in pool.services])
-    page.many(f.POOL_SERVICE_HOSTS, labels, [len(one) for one in members], pool.name)
-    most = _gauges(page, key, labels, [[member.row for member in one] for one in members])
-    page.many(f.POOL_SERVICE_MEMORY_MAX, labels, most, pool.name)
+    _sums(sink, key, labels, [service.kept for service in pool.services], [service.rows for service in pool.services])
+    f.POOL_SERVICE_HOSTS.many(sink, labels, [len(one) for one in members], pool.name)
+    most = _gauges(sink, key, labels, [[member.row for member in one] for one in members])
+    f.POOL_SERVICE_MEMORY_MAX.many(sink, labels, most, pool.name)
 
 
 class _Stack:
@@ -72,7 +72,11 @@ _form_of = attrgetter("form")
 
 
 def _sums(
-    page: Page, key: object, labels: list[str], kept: Sequence[Mapping[SumKey, int]], groups: Sequence[Iterable[Row]]
+    sink: Sink,
+    key: object,
+    labels: Sequence[Any],
+    kept: Sequence[Mapping[SumKey, int]],
+    groups: Sequence[Iterable[Row]],
 ) -> None:
     """Counters: increases of all rows of each owner and what was kept of others, in base units."""
     sums: dict[SumKey, list[int | None]] = {}
@@ -90,7 +94,7 @@ def _sums(
             column = sums.setdefault(name, [None] * len(groups))
             column[owner] = (column[owner] or 0) + added
     for name, column in sums.items():
-        _write(page, key, name, labels, column)
+        _write(sink, key, name, labels, column)
 
 
 def _increase(totals: list[int | None], base: list[int | None]) -> int | None:
@@ -102,7 +106,7 @@ def _increase(totals: list[int | None], base: list[int | None]) -> int | None:
         return sum(known) if known else None
 
 
-def _gauges(page: Page, key: object, labels: list[str], groups: Sequence[Iterable[Row]]) -> list[Number | None]:
+def _gauges(sink: Sink, key: object, labels: Sequence[Any], groups: Sequence[Iterable[Row]]) -> list[Number | None]:
     """Gauges: sums over the rows of each owner. The most memory of one row is the result, by owner."""
     sums: dict[str, list[Number | None]] = {}
     most: list[Number | None] = [None] * len(groups)
@@ -123,16 +127,16 @@ def _gauges(page: Page, key: object, labels: list[str], groups: Sequence[Iterabl
                     if index == memory:
                         most[owner] = max(*known, most[owner] or 0)
     for name, column in sums.items():
-        _write(page, key, (name, ()), labels, column)
+        _write(sink, key, (name, ()), labels, column)
     return most
 
 
-def _write(page: Page, key: object, name: SumKey, labels: list[str], numbers: Sequence[Number | None]) -> None:
+def _write(sink: Sink, key: object, name: SumKey, labels: Sequence[Any], numbers: Sequence[Number | None]) -> None:
     one = _FIELDS[name[0]]
     assert one.family is not None and one.family.pool is not None
-    extra = label_text(*zip(*name[1], strict=True)) if name[1] else ""
-    samples = Samples(name[0], labels, numbers, extra, (None,), base_units(one))
-    page.column((key, name), one.family.pool, one.kind, samples)
+    if sink.selection.wants(name[0]):
+        samples = Samples(name[0], labels, numbers, name[1], (None,), base_units(one))
+        sink.column((key, name), described(one.family.pool, one.kind), samples)
 
 
 def _gauges_of(form: Form) -> list[tuple[str, int, float | None]]:

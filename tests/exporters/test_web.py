@@ -24,6 +24,7 @@ from exporters import landing, prometheus
 from exporters.web import Pages, accepts_gzip, make_app, wants_openmetrics
 from sflow_gmetrics import Collector, Config
 from sflow_gmetrics.config import PoolConfig
+from sflow_gmetrics.snapshot import Snapshot
 from tests.e2e.hostile import HOSTILE, renamed
 from tests.recordings import packets
 
@@ -61,7 +62,7 @@ def real_pages() -> Pages:
     snapshot = collect().snapshot(last_moment())
 
     async def page(name: str) -> bytes:
-        render = {
+        render: dict[str, Callable[[Snapshot], bytes]] = {
             "metrics": prometheus.render,
             "openmetrics": prometheus.render_openmetrics,
             "landing": landing.render,

@@ -1,0 +1,53 @@
+"""What of everything a page shows: levels, groups of families, pools, a shard of the hosts, families by name.
+
+A selection is a value; where nothing is chosen, everything is shown. The shards of a
+selection share nothing, and together they are the whole.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+from sflow_gmetrics.config import Config
+
+LEVELS = ("host", "service", "pool", "collector")
+"""Hosts with their agents and interfaces, services on each host, pools, and the collector itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which series are wanted.
+
+    `shard` is (number from 1, of how many). `pools`, `names` (whole family names) and `host`
+    (a host's name or its agent's address) are empty for all.
+    """
+
+    levels: frozenset[str] = frozenset(LEVELS)
+    groups: frozenset[str] = frozenset()
+    pools: frozenset[str] = frozenset()
+    shard: tuple[int, int] = (1, 1)
+    names: frozenset[str] = frozenset()
+    host: str = ""
+
+    @classmethod
+    def of(cls, config: Config) -> Selection:
+        """What a configuration shows to those who choose nothing."""
+        return cls(groups=frozenset(config.web.groups))
+
+    def wants(self, family: str, group: str = "") -> bool:
+        """Whether the family of this name is shown."""
+        return (not self.names or family in self.names) and (not group or group in self.groups)
+
+    def takes_pool(self, pool: str) -> bool:
+        """Whether anything of this pool is shown."""
+        return not self.pools or pool in self.pools
+
+    def takes_host(self, name: str, address: str) -> bool:
+        """Whether a host, which is in a pool that is shown, is shown."""
+        return self.in_shard(name) and (not self.host or self.host in (name, address))
+
+    def in_shard(self, name: str) -> bool:
+        """Whether what has this name is in the shard; the same for ever and everywhere."""
+        number, shards = self.shard
+        return shards == 1 or zlib.crc32(name.encode("utf-8", "surrogatepass")) % shards == number - 1

@@ -1,0 +1,43 @@
+"""What the collector has counted itself: what came, what of it was used, and what it has now."""
+
+from __future__ import annotations
+
+import platform
+
+from sflow_gmetrics import __version__
+from sflow_gmetrics.snapshot import Snapshot
+
+from . import families as f
+from .sink import Sink
+
+
+def write_collector(sink: Sink, snapshot: Snapshot) -> None:
+    """Hand over the collector's own families."""
+    stats = snapshot.stats
+    f.BUILD_INFO.add(sink, (__version__, platform.python_version()), 1)
+    f.DATAGRAMS.add(sink, (), stats.datagrams)
+    f.DATAGRAM_BYTES.add(sink, (), stats.bytes)
+    f.KERNEL_DROPS.add(sink, (), stats.kernel_drops)
+    f.RECEIVE_BUFFER.add(sink, (), stats.receive_buffer)
+    for extra, counts in (
+        (f.SAMPLES, stats.samples),
+        (f.RECORDS, stats.records),
+        (f.DECODE_ERRORS, stats.decode_errors),
+        (f.DROPPED, stats.dropped),
+    ):
+        for key in sorted(counts):
+            extra.add(sink, (key,), counts[key])
+    for tag in sorted(stats.unknown_records):
+        enterprise, _, number = tag.partition(":")
+        f.UNKNOWN_RECORDS.add(sink, (enterprise, number), stats.unknown_records[tag])
+    reasons: dict[str, int] = {}
+    for agent in snapshot.agents:
+        for reason, count in agent.resets.items():
+            reasons[reason] = reasons.get(reason, 0) + count
+    for reason in sorted(reasons):
+        f.RESETS.add(sink, (reason,), reasons[reason])
+    up = sum(agent.up for agent in snapshot.agents)
+    f.AGENTS.add(sink, ("up",), up)
+    f.AGENTS.add(sink, ("down",), len(snapshot.agents) - up)
+    for pool in snapshot.pools:
+        f.SERVICES.add(sink, (pool.name,), sum(len(host.services) for host in pool.hosts))

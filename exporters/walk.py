@@ -1,0 +1,182 @@
+"""A snapshot's way into a sink: every family that the sink's selection wants.
+
+A family that follows from a field is declared with it; the others stand in `families.py`. What
+is not known or no longer there is not handed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sflow_gmetrics.layout import Form
+from sflow_gmetrics.schema import Field, Role
+from sflow_gmetrics.snapshot import AgentStats, Host, Pool, Row, Service, Snapshot
+from sflow_gmetrics.structures import COUNTER_RECORDS
+
+from . import families as f
+from .columns import Members, columns_of, group_by_form
+from .pool_sums import write_pool
+from .self_metrics import write_collector
+from .sink import Samples, Sink
+
+_LABELS = {Role.HOST: f.HOST, Role.SERVICE: f.SERVICE, Role.INTERFACE: f.INTERFACE}
+_JVM_TEXTS = ("vm_name", "vm_vendor", "vm_version")
+_RUNNING = frozenset((0, 1, 2))
+"""Domain states that mean it runs: no state, running, blocked."""
+
+
+def write(sink: Sink, snapshot: Snapshot) -> None:
+    """Hand over everything that the sink's selection wants."""
+    selection = sink.selection
+    pools = [pool for pool in snapshot.pools if selection.takes_pool(pool.name)]
+    hosts = [host for pool in pools for host in pool.hosts if selection.takes_host(host.name, host.address)]
+    up = [host for host in hosts if host.up]
+    if "host" in selection.levels:
+        _hosts(sink, hosts)
+        known = [(host, host.row) for host in up if host.row is not None]
+        _role(sink, Role.HOST, group_by_form([(host.pool, host.name) for host, _ in known], [row for _, row in known]))
+    if "service" in selection.levels:
+        _services(sink, [one for host in up for one in host.services])
+    if "host" in selection.levels:
+        if "interface" in selection.groups:
+            _interfaces(sink, up)
+        _agents(sink, snapshot.agents)
+    if "pool" in selection.levels:
+        _pools(sink, pools)
+    if "collector" in selection.levels and selection.shard[0] == 1:
+        write_collector(sink, snapshot)
+
+
+def _pools(sink: Sink, pools: Sequence[Pool]) -> None:
+    for pool in pools:
+        if sink.selection.in_shard(pool.name):
+            write_pool(sink, pool)
+
+
+# --- families that follow from fields
+
+
+def _role(sink: Sink, role: Role, forms: Mapping[Form, Members]) -> None:
+    """All families of the rows of one role, form by form."""
+    names = _LABELS[role]
+    for form, members in forms.items():
+        labels = sink.labels((role, form), names, members.places)
+        applications: Sequence[Any] = ()
+        for index, column in enumerate(columns_of(form, role)):
+            if not sink.selection.wants(column.family.name, column.group):
+                continue
+            chosen = labels
+            if column.per_application:
+                applications = applications or _applications(sink, role, form, members)
+                chosen = applications
+            numbers = column.read(members)
+            samples = Samples(
+                column.family.name, chosen, numbers, column.extra, column.unknown, column.convert, members
+            )
+            sink.column((role, form, index), column.family, samples)
+
+
+def _applications(sink: Sink, role: Role, form: Form, members: Members) -> Sequence[Any]:
+    """The labels of rows that are told apart by application too."""
+    rows = [(*place, row.texts.get("application", "")) for place, row in zip(members.places, members.rows, strict=True)]
+    return sink.labels((role, form, "application"), (*_LABELS[role], "application"), rows)
+
+
+# --- hosts, services, interfaces
+
+
+def _hosts(sink: Sink, hosts: Sequence[Host]) -> None:
+    """Which hosts there are, whether they are heard, and what they are."""
+    labels = sink.labels("hosts", f.HOST, [(host.pool, host.name) for host in hosts])
+    f.HOST_UP.many(sink, labels, [int(host.up) for host in hosts])
+    samples = [round(host.row.alive, 3) if host.up and host.row is not None else None for host in hosts]
+    f.HOST_LAST_SAMPLE.many(sink, labels, samples)
+    f.HOST_INFO.info(
+        sink,
+        [
+            (host.pool, host.name, host.address, host.texts.get("uuid", ""), *_system(host))
+            for host in hosts
+            if host.up and host.texts
+        ],
+    )
+
+
+def _system(host: Host) -> tuple[str, str, str]:
+    words = [_word(host.row, one) for one in (_OS_NAME, _MACHINE)]
+    return words[0], host.texts.get("os_release", ""), words[1]
+
+
+def _word(row: Row | None, one: Field) -> str:
+    if row is None:
+        return ""
+    operator = one.ganglia[0].operator.bind(one, row.form)
+    return str(operator(row) or "") if operator is not None else ""
+
+
+def _field(tag: int, name: str) -> Field:
+    return next(one for one in COUNTER_RECORDS[tag].fields if one.name == name)
+
+
+_OS_NAME, _MACHINE = _field(2000, "os_name"), _field(2000, "machine_type")
+_STATE = _field(2101, "state")
+_IF_TYPE, _IF_DIRECTION, _IF_STATUS = _field(1, "ifType"), _field(1, "ifDirection"), _field(1, "ifStatus")
+
+
+def _services(sink: Sink, services: Sequence[Service]) -> None:
+    """What the services do, what they are, and whether they run."""
+    forms = group_by_form([one.place for one in services], [one.row for one in services])
+    _role(sink, Role.SERVICE, forms)
+    f.SERVICE_INFO.info(sink, [one.info for one in services])
+    for form, members in forms.items():
+        index = form.value_index(_STATE)
+        if index is not None and sink.selection.wants(f.SERVICE_UP.name):
+            labels = sink.labels((Role.SERVICE, form), f.SERVICE, members.places)
+            up = [int(value in _RUNNING) for value in members.values[index]]
+            f.SERVICE_UP.many(sink, labels, up, form, members)
+        if form.is_jvm:
+            texts = [tuple(row.texts.get(key, "") for key in _JVM_TEXTS) for row in members.rows]
+            places = [(*a, *b) for a, b in zip(members.places, texts, strict=True)]
+            f.JVM_INFO.info(sink, places, form, members)
+
+
+def _interfaces(sink: Sink, hosts: Sequence[Host]) -> None:
+    """What the interfaces do, what they are, and whether they work."""
+    ports = [(host, one) for host in hosts for one in host.interfaces]
+    forms = group_by_form([(host.pool, host.name, one.name) for host, one in ports], [one.row for _, one in ports])
+    _role(sink, Role.INTERFACE, forms)
+    duplex = {1: "full", 2: "half", 3: "in", 4: "out"}
+    for form, members in forms.items():
+        index, kind, direction = (form.value_index(one) for one in (_IF_STATUS, _IF_TYPE, _IF_DIRECTION))
+        if index is None or kind is None or direction is None:
+            continue
+        rows = [
+            (*place, str(row.values[0]), str(row.values[kind]), duplex.get(row.values[direction], "unknown"))
+            for place, row in zip(members.places, members.rows, strict=True)
+        ]
+        f.INTERFACE_INFO.info(sink, rows, form, members)
+        labels = sink.labels((Role.INTERFACE, form), f.INTERFACE, members.places)
+        status = members.values[index]
+        f.INTERFACE_ADMIN_UP.many(sink, labels, [value & 1 for value in status], form, members)
+        f.INTERFACE_UP.many(sink, labels, [value >> 1 & 1 for value in status], form, members)
+
+
+# --- agents
+
+
+def _agents(sink: Sink, everyone: Sequence[AgentStats]) -> None:
+    """What the agents' streams have counted."""
+    selection = sink.selection
+    agents = [one for one in everyone if selection.takes_pool(one.pool) and selection.takes_host(one.host, one.address)]
+    places = [(one.address, one.pool, one.host, str(sub_agent)) for one in agents for sub_agent in one.sub_agents]
+    f.AGENT_INFO.info(sink, places)
+    labels = sink.labels("agents", ("agent",), [(one.address,) for one in agents])
+    for extra, numbers in (
+        (f.AGENT_DATAGRAMS, [one.datagrams for one in agents]),
+        (f.AGENT_LOST, [one.lost for one in agents]),
+        (f.AGENT_REORDERED, [one.reordered for one in agents]),
+        (f.AGENT_SAMPLES_LOST, [one.samples_lost for one in agents]),
+        (f.AGENT_RESTARTS, [one.restarts for one in agents]),
+        (f.AGENT_LAST_SEEN, [round(one.last_heard, 3) for one in agents]),
+    ):
+        extra.many(sink, labels, numbers)
