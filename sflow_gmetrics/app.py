@@ -19,6 +19,7 @@ from .config import OFF, Config
 from .errors import InputError
 from .events import EventLog
 from .inputs.federation import Federation
+from .notify import Notifier, Part, Watchdog
 from .pages import Pages
 from .ports import Listening, Ports
 from .remote import Remote
@@ -33,8 +34,8 @@ PAUSE = 10.0
 """Seconds after which a task that has met a fault of ours begins again."""
 
 
-class Threaded(Protocol):
-    """What runs in a thread of its own. `stop` may be called before `start`, and returns when it has ended."""
+class Threaded(Part, Protocol):
+    """What runs in a thread of its own, and is watched. `stop` may come before `start`, and returns at the end."""
 
     def start(self) -> None:
         """Begin."""
@@ -64,6 +65,7 @@ class App:
         )
         self.pages = Pages(self.snapshot, self._runtime)
         self.ports = Ports(config, self.receive, self.pages.page, self.pages.answer)
+        self.notifier = Notifier()
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._follow()
@@ -81,6 +83,7 @@ class App:
     def _tasks(self) -> Iterator[Callable[[], Coroutine[Any, Any, None]]]:
         """What runs in the event loop until it is cancelled."""
         yield self._watch
+        yield Watchdog(self.notifier, self._threads, self._status).run
         yield from (port.serve for port in self.ports.xml)
         if self._federation is not None:
             yield self._federation.run
@@ -94,6 +97,9 @@ class App:
             yield self._storage
 
     # --- state
+
+    def _status(self) -> str:
+        return f"{len(self.collector.agents)} agents, {self.collector.datagrams} datagrams received"
 
     @property
     def listening(self) -> Listening | None:
@@ -149,10 +155,12 @@ class App:
             for thread in self._threads():
                 thread.start()
             listening.log()
+            self.notifier.ready(self._status())
             if started is not None:
                 started(listening)
             await self._stop.wait()
             log.info("ending")
+            self.notifier.stopping()
         finally:
             for one in tasks:
                 one.cancel()

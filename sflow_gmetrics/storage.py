@@ -44,6 +44,15 @@ class Storage:
         """The engine's name and what has become of the values."""
         return self._engine.name, self._writer.stats
 
+    @property
+    def name(self) -> str:
+        """What its thread is called."""
+        return self._thread.name
+
+    def works(self, _within: float) -> bool:
+        """Whether the thread lives. It may wait long for a slow disk, which a restart would not make faster."""
+        return self._thread.is_alive()
+
     def take_notes(self) -> dict[str, tuple[int, str]]:
         """What is to be said since the last call."""
         return self._writer.take_notes()

@@ -36,7 +36,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({CORE}),
     frozenset({"exporters", "inputs", "replay", "analytics"}),
     frozenset({"simulation"}),
-    frozenset({"events", "pages", "ports", "sizing", "storage"}),
+    frozenset({"events", "notify", "pages", "ports", "sizing", "storage"}),
     frozenset({"app", "demo", "live"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
@@ -44,7 +44,9 @@ LAYERS: tuple[frozenset[str], ...] = (
 """From the ground up. A module imports from layers below its own only; a package is one place."""
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
-EDGE = set("app cli __main__ inputs replay simulation analytics demo live sizing storage events pages ports".split())
+EDGE = set(
+    "__main__ analytics app cli demo events inputs live notify pages ports replay simulation sizing storage".split()
+)
 """The places of sflow_gmetrics that may do I/O or, like `analytics`, are built on top of the core."""
 IMPURE = {"exporters", "socket", "asyncio", "time", "threading", "logging"}
 

@@ -10,6 +10,7 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,6 +37,16 @@ class UdpInput:
         self.socket = _bind(host, port, receive_buffer)
         self.host, self.port = self.socket.getsockname()[:2]
         self._thread = threading.Thread(target=self._loop, name=f"udp-{self.port}", daemon=True)
+        self._round = time.monotonic()
+
+    @property
+    def name(self) -> str:
+        """What its thread is called."""
+        return self._thread.name
+
+    def works(self, within: float) -> bool:
+        """Whether the thread lives and has waited for a datagram in the last `within` seconds."""
+        return self._thread.is_alive() and time.monotonic() - self._round < within
 
     def start(self) -> None:
         """Begin to receive."""
@@ -54,6 +65,7 @@ class UdpInput:
         """Wait for a datagram; take all that are there before any is worked on: the kernel has less room than we."""
         receive, take = self.socket.recv, self._receive
         while not self._ending.is_set():
+            self._round = time.monotonic()
             batch: list[bytes] = []
             with contextlib.suppress(BlockingIOError, InterruptedError, ConnectionError):
                 batch.append(receive(DATAGRAM))
