@@ -29,7 +29,7 @@ from sflow_gmetrics.tables import families_table, family_rows, ganglia_table, st
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 METRICS = ROOT / "docs" / "metrics.md"
-DOCUMENTS = (README, *sorted((ROOT / "docs").glob("*.md")))
+DOCUMENTS = (README, *sorted((ROOT / "docs").glob("*.md")), ROOT / "exporters" / "mixin" / "README.md")
 
 
 # --- generated tables

@@ -1,0 +1,43 @@
+"""What the tests of the mixin know of PromQL: which names an expression reads, and which of them exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from exporters.families import EXTRAS
+from sflow_gmetrics.tables import family_rows
+
+ROOT = Path(__file__).parents[2]
+MIXIN = ROOT / "exporters" / "mixin"
+RULES = tuple(sorted((MIXIN / "rules").glob("*.yml")))
+
+_WORDS = {"and", "or", "unless", "bool", "offset", "by", "without", "on", "ignoring", "group_left", "group_right"}
+_OTHERS = {"up", "ALERTS", "process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"} | {
+    "process_max_fds"
+}
+"""What Prometheus itself and the library behind our page call their own."""
+
+
+def metric_names(expression: str) -> set[str]:
+    """The metric names in an expression: what is left of it without strings, selectors, label lists and functions."""
+    text = re.sub(r'"(?:\\.|[^"\\])*"', '""', expression)
+    text = re.sub(r"\{[^{}]*\}|\[[^\]]*\]", " ", text)
+    text = re.sub(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", " ", text)
+    return set(re.findall(r"(?<![\w:$.])[a-zA-Z_:][\w:]*(?![\w:]|\s*\()", text)) - _WORDS
+
+
+def rules(kind: str, *files: Path) -> dict[str, dict[str, Any]]:
+    """The rules of a kind ("record" or "alert") by name, of these files or of all."""
+    groups = [one for file in files or RULES for one in yaml.safe_load(file.read_text("utf-8"))["groups"]]
+    return {rule[kind]: rule for group in groups for rule in group["rules"] if kind in rule}
+
+
+def families() -> set[str]:
+    """The families that can be on our page: those that are declared, and what the program says of itself."""
+    source = "\n".join(path.read_text("utf-8") for path in (ROOT / "exporters").glob("*.py"))
+    own = set(re.findall(r'"(sflow_collector_\w+)"', source))
+    return {row[0] for row in family_rows(EXTRAS)} | own | {f"{name}_total" for name in own} | _OTHERS
