@@ -93,6 +93,11 @@ class Templates:
         self._old, self._new = self._new, {}
         self._old_labels, self._new_labels = self._new_labels, {}
 
+    @property
+    def size(self) -> int:
+        """How many samples are kept."""
+        return sum(len(block.known) for block in (*self._old.values(), *self._new.values()))
+
     def labels(self, key: object, names: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
         """label_text for each of many rows of values; the same list while the rows are the same."""
         found = self._old_labels.get(key) or self._new_labels.get(key)

@@ -19,12 +19,13 @@ POOL_SERVICE = ("pool", "service", "kind")
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """A family: its name, type, help and labels."""
+    """A family: its name, type, help and labels, and the group that switches it on."""
 
     name: str
     type: str
     help: str
     labels: tuple[str, ...] = ()
+    group: str = ""
 
     @property
     def description(self) -> Description:
@@ -33,7 +34,7 @@ class Extra:
 
     def add(self, sink: Sink, values: Iterable[str], number: Number) -> None:
         """One sample, with these values of its labels."""
-        if sink.selection.wants(self.name):
+        if sink.selection.wants(self.name, self.group):
             sink.add(self.description, self.labels, values, number)
 
     def many(
@@ -45,7 +46,7 @@ class Extra:
         rows: Timed | None = None,
     ) -> None:
         """A sample for each of the sink's labels whose number is known; `key` tells the blocks of a family apart."""
-        if sink.selection.wants(self.name):
+        if sink.selection.wants(self.name, self.group):
             samples = Samples(self.name, labels, numbers, unknown=(None,), rows=rows)
             sink.column((self.name, key), self.description, samples)
 
@@ -53,12 +54,15 @@ class Extra:
         self, sink: Sink, places: Sequence[tuple[str, ...]], key: object = None, rows: Timed | None = None
     ) -> None:
         """A sample that is always 1 for each row of label values."""
-        if sink.selection.wants(self.name):
+        if sink.selection.wants(self.name, self.group):
             self.many(sink, sink.labels((self.name, key), self.labels, places), [1] * len(places), key, rows)
 
 
 HOST_INFO = Extra(
     "sflow_host_info", "gauge", "What the host is; always 1.", (*HOST, "agent", "uuid", "os", "os_release", "machine")
+)
+HOST_ADAPTOR_INFO = Extra(
+    "sflow_host_adaptor_info", "gauge", "A network adaptor of the host; always 1.", (*HOST, "ifindex", "mac"), "adaptor"
 )
 HOST_UP = Extra("sflow_host_up", "gauge", "Whether samples of the host came within three of its intervals.", HOST)
 HOST_LAST_SAMPLE = Extra(
@@ -66,12 +70,27 @@ HOST_LAST_SAMPLE = Extra(
 )
 SERVICE_INFO = Extra("sflow_service_info", "gauge", "What the service is; always 1.", (*SERVICE, "uuid", "ds"))
 SERVICE_UP = Extra("sflow_service_up", "gauge", "Whether the agent says that the service runs.", SERVICE)
-JVM_INFO = Extra("sflow_jvm_info", "gauge", "What the JVM is; always 1.", (*SERVICE, "runtime", "vendor", "version"))
-INTERFACE_INFO = Extra(
-    "sflow_interface_info", "gauge", "What the interface is; always 1.", (*INTERFACE, "ifindex", "type", "duplex")
+SERVICE_STATE = Extra(
+    "sflow_service_state",
+    "gauge",
+    "The state that the agent gives the service; 1 for it.",
+    (*SERVICE, "state"),
+    "state",
 )
-INTERFACE_ADMIN_UP = Extra("sflow_interface_admin_up", "gauge", "Whether the interface is switched on.", INTERFACE)
-INTERFACE_UP = Extra("sflow_interface_up", "gauge", "Whether the interface works.", INTERFACE)
+JVM_INFO = Extra(
+    "sflow_jvm_info", "gauge", "What the JVM is; always 1.", (*SERVICE, "runtime", "vendor", "version"), "jvm"
+)
+INTERFACE_INFO = Extra(
+    "sflow_interface_info",
+    "gauge",
+    "What the interface is; always 1.",
+    (*INTERFACE, "ifindex", "type", "duplex"),
+    "interface",
+)
+INTERFACE_ADMIN_UP = Extra(
+    "sflow_interface_admin_up", "gauge", "Whether the interface is switched on.", INTERFACE, "interface"
+)
+INTERFACE_UP = Extra("sflow_interface_up", "gauge", "Whether the interface works.", INTERFACE, "interface")
 
 POOL_HOSTS = Extra("sflow_pool_hosts", "gauge", "Hosts of the pool by state.", ("pool", "state"))
 POOL_SERVICE_HOSTS = Extra(

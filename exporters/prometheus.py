@@ -7,6 +7,8 @@ Source: Prometheus exposition formats; OpenMetrics 1.0.
 
 from __future__ import annotations
 
+import threading
+
 from sflow_gmetrics.snapshot import Snapshot
 
 from .exposition import Templates
@@ -17,21 +19,66 @@ from .walk import write
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 CONTENT_TYPE_OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
-_templates = Templates()
+
+class Kept:
+    """The templates of pages that have been rendered, by selection: of the newest ones only.
+
+    Together they have at most twice as many samples as the largest page among them, so that
+    its shards have room beside it, whatever clients ask for.
+    """
+
+    PAGES = 64
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._templates: dict[Selection, Templates] = {}
+
+    def take(self, selection: Selection) -> Templates:
+        """The templates for a page; nobody else gets them until they are given back."""
+        with self._lock:
+            return self._templates.pop(selection, None) or Templates()
+
+    def give_back(self, selection: Selection, templates: Templates) -> None:
+        """Keep them for the next page of this selection. Pages of one host are not worth it."""
+        if selection.host:
+            return
+        with self._lock:
+            self._templates[selection] = templates
+            while len(self._templates) > self.PAGES or self.size > 2 * self._largest:
+                del self._templates[next(iter(self._templates))]
+
+    def __len__(self) -> int:
+        return len(self._templates)
+
+    @property
+    def size(self) -> int:
+        """How many samples are kept in all."""
+        return sum(one.size for one in self._templates.values())
+
+    @property
+    def _largest(self) -> int:
+        return max(one.size for one in self._templates.values())
+
+
+_kept = Kept()
 
 
 def render(snapshot: Snapshot, selection: Selection | None = None) -> bytes:
     """The page in text format 0.0.4; without a selection what the configuration shows."""
-    return _page(snapshot, selection).text(openmetrics=False)
+    return _render(snapshot, selection, openmetrics=False)
 
 
 def render_openmetrics(snapshot: Snapshot, selection: Selection | None = None) -> bytes:
     """The page in OpenMetrics 1.0."""
-    return _page(snapshot, selection).text(openmetrics=True)
+    return _render(snapshot, selection, openmetrics=True)
 
 
-def _page(snapshot: Snapshot, selection: Selection | None) -> Page:
-    _templates.begin()
-    page = Page(selection or Selection.of(snapshot.config), _templates)
+def _render(snapshot: Snapshot, selection: Selection | None, *, openmetrics: bool) -> bytes:
+    selection = selection or Selection.of(snapshot.config)
+    templates = _kept.take(selection)
+    templates.begin()
+    page = Page(selection, templates)
     write(page, snapshot)
-    return page
+    body = page.text(openmetrics=openmetrics)
+    _kept.give_back(selection, templates)
+    return body

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import prometheus_client
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -16,6 +17,7 @@ from prometheus_client.registry import Collector
 from sflow_gmetrics.remote import Remote
 
 from .rrd_writer import Stats
+from .selection import Selection
 
 _EOF = b"# EOF\n"
 
@@ -63,12 +65,36 @@ class Runtime:
         self._duration.labels(endpoint).set(time.perf_counter() - begin)
         return body
 
-    def append_to(self, page: bytes, *, openmetrics: bool) -> bytes:
-        """The page with the runtime's metrics behind it."""
+    def families(self) -> Iterable[str]:
+        """The names of the runtime's families, as they stand on a page."""
+        return map(_page_name, self.registry.collect())
+
+    def append_to(self, page: bytes, selection: Selection, *, openmetrics: bool) -> bytes:
+        """The page with those of the runtime's metrics behind it that the selection wants."""
+        if not selection.wants_collector:
+            return page
+        registry: Any = _Chosen(self.registry, selection)
         if openmetrics:
-            tail: bytes = openmetrics_exposition.generate_latest(self.registry)  # type: ignore[no-untyped-call]
+            tail: bytes = openmetrics_exposition.generate_latest(registry)  # type: ignore[no-untyped-call]
             return page.removesuffix(_EOF) + tail
-        return page + prometheus_client.generate_latest(self.registry)
+        return page + prometheus_client.generate_latest(registry)
+
+
+def _page_name(family: Metric) -> str:
+    """The name of a family's samples: that of a counter ends in _total."""
+    return f"{family.name}_total" if family.type == "counter" else family.name
+
+
+class _Chosen:
+    """What a selection wants of a registry."""
+
+    def __init__(self, registry: prometheus_client.CollectorRegistry, selection: Selection) -> None:
+        self._registry = registry
+        self._selection = selection
+
+    def collect(self) -> Iterable[Metric]:
+        """The families that are wanted."""
+        return (one for one in self._registry.collect() if self._selection.wants(_page_name(one)))
 
 
 class _Others(Collector):

@@ -9,22 +9,21 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 
-from sflow_gmetrics.config import Config
-
-LEVELS = ("host", "service", "pool", "collector")
-"""Hosts with their agents and interfaces, services on each host, pools, and the collector itself."""
+from sflow_gmetrics.config import GROUPS, WEB_LEVELS, Config
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which series are wanted.
 
-    `shard` is (number from 1, of how many). `pools`, `names` (whole family names) and `host`
-    (a host's name or its agent's address) are empty for all.
+    `levels` are those of `WEB_LEVELS`: hosts with their agents and interfaces, services on each
+    host, pools, and the collector itself. `groups` are switches of families, `shard` is (number
+    from 1, of how many). `pools`, `names` (whole family names) and `host` (a host's name or its
+    agent's address) are empty for all.
     """
 
-    levels: frozenset[str] = frozenset(LEVELS)
-    groups: frozenset[str] = frozenset()
+    levels: frozenset[str] = frozenset(WEB_LEVELS)
+    groups: frozenset[str] = frozenset(GROUPS)
     pools: frozenset[str] = frozenset()
     shard: tuple[int, int] = (1, 1)
     names: frozenset[str] = frozenset()
@@ -33,11 +32,16 @@ class Selection:
     @classmethod
     def of(cls, config: Config) -> Selection:
         """What a configuration shows to those who choose nothing."""
-        return cls(groups=frozenset(config.web.groups))
+        return cls(frozenset(config.web.levels), frozenset(config.web.groups))
 
     def wants(self, family: str, group: str = "") -> bool:
         """Whether the family of this name is shown."""
         return (not self.names or family in self.names) and (not group or group in self.groups)
+
+    @property
+    def wants_collector(self) -> bool:
+        """Whether the collector's own families are shown: on the first shard."""
+        return "collector" in self.levels and self.shard[0] == 1
 
     def takes_pool(self, pool: str) -> bool:
         """Whether anything of this pool is shown."""

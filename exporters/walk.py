@@ -6,13 +6,17 @@ is not known or no longer there is not handed over.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from sflow_gmetrics.datagram import decode_structure
+from sflow_gmetrics.errors import DecodeError
 from sflow_gmetrics.layout import Form
 from sflow_gmetrics.schema import Field, Role
 from sflow_gmetrics.snapshot import AgentStats, Host, Pool, Row, Service, Snapshot
 from sflow_gmetrics.structures import COUNTER_RECORDS
+from sflow_gmetrics.structures.virtual import DOMAIN_STATES
+from sflow_gmetrics.xdr import Cursor
 
 from . import families as f
 from .columns import Members, columns_of, group_by_form
@@ -44,7 +48,7 @@ def write(sink: Sink, snapshot: Snapshot) -> None:
         _agents(sink, snapshot.agents)
     if "pool" in selection.levels:
         _pools(sink, pools)
-    if "collector" in selection.levels and selection.shard[0] == 1:
+    if selection.wants_collector:
         write_collector(sink, snapshot)
 
 
@@ -101,6 +105,19 @@ def _hosts(sink: Sink, hosts: Sequence[Host]) -> None:
         ],
     )
 
+    if sink.selection.wants(f.HOST_ADAPTOR_INFO.name, f.HOST_ADAPTOR_INFO.group):
+        places = [(host.pool, host.name, *one) for host in hosts if host.row is not None for one in _adaptors(host.row)]
+        f.HOST_ADAPTOR_INFO.info(sink, places)
+
+
+def _adaptors(row: Row) -> Iterable[tuple[str, str]]:
+    """Index and MAC address of each network adaptor, each once."""
+    try:
+        adaptors = decode_structure(_ADAPTORS, Cursor(row.record(_ADAPTORS.tag)))["adapters"]
+    except DecodeError:
+        return ()
+    return dict.fromkeys((str(one["ifIndex"]), mac) for one in adaptors for mac in one["mac"])
+
 
 def _system(host: Host) -> tuple[str, str, str]:
     words = [_word(host.row, one) for one in (_OS_NAME, _MACHINE)]
@@ -118,8 +135,10 @@ def _field(tag: int, name: str) -> Field:
     return next(one for one in COUNTER_RECORDS[tag].fields if one.name == name)
 
 
+_ADAPTORS = COUNTER_RECORDS[2001]
 _OS_NAME, _MACHINE = _field(2000, "os_name"), _field(2000, "machine_type")
 _STATE = _field(2101, "state")
+_STATES = tuple(word.lower().replace(" ", "") for word in DOMAIN_STATES)
 _IF_TYPE, _IF_DIRECTION, _IF_STATUS = _field(1, "ifType"), _field(1, "ifDirection"), _field(1, "ifStatus")
 
 
@@ -130,14 +149,22 @@ def _services(sink: Sink, services: Sequence[Service]) -> None:
     f.SERVICE_INFO.info(sink, [one.info for one in services])
     for form, members in forms.items():
         index = form.value_index(_STATE)
-        if index is not None and sink.selection.wants(f.SERVICE_UP.name):
-            labels = sink.labels((Role.SERVICE, form), f.SERVICE, members.places)
-            up = [int(value in _RUNNING) for value in members.values[index]]
-            f.SERVICE_UP.many(sink, labels, up, form, members)
+        if index is not None:
+            _states(sink, form, members, members.values[index])
         if form.is_jvm:
             texts = [tuple(row.texts.get(key, "") for key in _JVM_TEXTS) for row in members.rows]
             places = [(*a, *b) for a, b in zip(members.places, texts, strict=True)]
             f.JVM_INFO.info(sink, places, form, members)
+
+
+def _states(sink: Sink, form: Form, members: Members, states: Sequence[int]) -> None:
+    """Whether services run, and their states in words."""
+    labels = sink.labels((Role.SERVICE, form), f.SERVICE, members.places)
+    f.SERVICE_UP.many(sink, labels, [int(state in _RUNNING) for state in states], form, members)
+    if sink.selection.wants(f.SERVICE_STATE.name, f.SERVICE_STATE.group):
+        words = [_STATES[state] if state < len(_STATES) else "unknown" for state in states]
+        places = [(*place, word) for place, word in zip(members.places, words, strict=True)]
+        f.SERVICE_STATE.info(sink, places, form, members)
 
 
 def _interfaces(sink: Sink, hosts: Sequence[Host]) -> None:

@@ -63,8 +63,8 @@ class App:
         self._runtime = Runtime(
             lambda: self._storage.state if self._storage is not None else None, lambda: self.collector.remotes
         )
-        self.pages = Pages(self.snapshot, self._runtime)
-        self.ports = Ports(config, self.receive, self.pages.page, self.pages.answer)
+        self.pages = Pages(config, self.snapshot, self._runtime)
+        self.ports = Ports(config, self.receive, self.pages.page, self.pages.answer, self.pages.application)
         self.notifier = Notifier()
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -14,12 +14,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .config_check import OFF, check_values, split_address, template, unknown_key
+from .config_check import GROUPS, OFF, USUAL_GROUPS, WEB_LEVELS, check_values, split_address, template, unknown_key
 from .errors import ConfigError
 
 T = TypeVar("T")
 
-__all__ = ["OFF", "Config", "load_config", "parse_config", "split_address", "template"]
+__all__ = [
+    "GROUPS",
+    "OFF",
+    "WEB_LEVELS",
+    "Config",
+    "load_config",
+    "parse_config",
+    "split_address",
+    "template",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +144,15 @@ class ViewsConfig:
 class WebConfig:
     """[web]: the HTTP port with /metrics and the landing page.
 
-    `groups` are the metric groups shown besides the standard ones: "interface", "netstat",
-    "vdi". `config_file` is an exporter-toolkit web configuration.
+    `levels` are what /metrics is made of, and `groups` the families that are switched on;
+    `created_series` shows when counters began. `config_file` is an exporter-toolkit web configuration.
     """
 
     listen: str = "0.0.0.0:9343"
     config_file: str = ""
-    groups: tuple[str, ...] = ()
+    levels: tuple[str, ...] = WEB_LEVELS
+    groups: tuple[str, ...] = USUAL_GROUPS
+    created_series: bool = False
 
 
 @dataclass(frozen=True, slots=True)

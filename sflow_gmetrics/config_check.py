@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 OFF = ("", "off")
 """The values of a `listen` key that switch an output off."""
 RRD_LEVELS = ("host", "service", "pool")
-GROUPS = ("interface", "netstat", "vdi")
+WEB_LEVELS = ("host", "service", "pool", "collector")
+"""What a page of Prometheus is made of."""
+GROUPS = ("adaptor", "app", "gpu", "http", "interface", "jvm", "memcached", "netstat", "state", "vdi")
+"""The families that can be switched on and off; all others are always there."""
+USUAL_GROUPS = ("app", "gpu", "http", "jvm", "memcached")
 
 
 def unknown_key(key: str, where: str, known: list[str]) -> str:
@@ -50,9 +54,8 @@ def check_values(config: Config) -> None:
     _check_name(config.gmond.cluster, "gmond.cluster")
     _check_name(config.gmetad.grid, "gmetad.grid")
     _check_pools(config.pools)
-    for group in config.web.groups:
-        if group not in GROUPS:
-            raise ConfigError(unknown_key(group, f"web.groups: {group}", list(GROUPS)))
+    _check_words(config.web.levels, WEB_LEVELS, "web.levels")
+    _check_words(config.web.groups, GROUPS, "web.groups")
 
 
 def _check_sources(sources: tuple[SourceConfig, ...]) -> None:
@@ -80,9 +83,7 @@ def _check_rrd(rrd: RrdConfig) -> None:
             split_address(rrd.rrdcached)
         except ConfigError as error:
             raise ConfigError(f"rrd.rrdcached: {error}, or unix:/PATH") from None
-    for level in rrd.levels:
-        if level not in RRD_LEVELS:
-            raise ConfigError(unknown_key(level, f"rrd.levels: {level}", list(RRD_LEVELS)))
+    _check_words(rrd.levels, RRD_LEVELS, "rrd.levels")
     for key in ("include", "exclude"):
         for pattern in getattr(rrd, key):
             _check_regex(pattern, f"rrd.{key}")
@@ -93,6 +94,12 @@ def _check_rrd(rrd: RrdConfig) -> None:
         for archive in archives:
             if not re.fullmatch(r"(AVERAGE|MIN|MAX|LAST):0(\.\d+)?:[1-9]\d*:[1-9]\d*", archive):
                 raise ConfigError(f"rrd.{key}: {archive!r} is not FUNCTION:XFF:STEPS:ROWS, as in AVERAGE:0.5:1:5856")
+
+
+def _check_words(words: tuple[str, ...], known: tuple[str, ...], where: str) -> None:
+    for word in words:
+        if word not in known:
+            raise ConfigError(unknown_key(word, f"{where}: {word}", list(known)))
 
 
 def _check_name(name: str, place: str) -> None:

@@ -5,6 +5,7 @@ SflowGmetricsError
 ├── EncodeError       a value does not fit the field that it was given for
 ├── DeclarationError  a structure, field or metric is declared wrongly (raised at import)
 ├── ConfigError       the configuration is wrong; names the key and the cure
+├── QueryError        a request for a page has a parameter that cannot be; names the cure
 ├── InputError        a capture file or a socket cannot be read or opened
 └── EngineError       an RRD engine or a peer behind an exporter refuses or is away
 """
@@ -42,6 +43,10 @@ class DeclarationError(SflowGmetricsError):
 
 class ConfigError(SflowGmetricsError):
     """A configuration that cannot be used. The text names the key and what it should be."""
+
+
+class QueryError(SflowGmetricsError):
+    """A parameter of a request that cannot be used. The text names it and what it should be."""
 
 
 class InputError(SflowGmetricsError):

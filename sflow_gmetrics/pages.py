@@ -6,18 +6,27 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Hashable, Mapping
+from functools import partial
 from typing import TypeVar, cast
+
+from aiohttp import web
 
 from exporters import gmetad, gmond, interactive, landing, prometheus
 from exporters.runtime import Runtime
+from exporters.selection import Selection
 from exporters.views import render_views
+from exporters.web import make_app
+from exporters.web_pages import PrometheusPages, counting
 
+from .config import Config
 from .snapshot import Snapshot
 
 T = TypeVar("T")
 
 FRESH = 0.25
-"""For how many seconds a page is given to several readers, and not rendered again."""
+"""For how many seconds at least a page is given to several readers, and not rendered again."""
+REST = 5
+"""A snapshot stays fresh for this many times as long as it took to make: who asks often does not keep us busy."""
 
 
 def _views(snapshot: Snapshot) -> bytes:
@@ -28,8 +37,6 @@ def _views(snapshot: Snapshot) -> bytes:
 _RENDERERS: Mapping[str, Callable[[Snapshot], bytes]] = {
     "gmond": gmond.render,
     "gmetad": gmetad.render,
-    "metrics": prometheus.render,
-    "openmetrics": prometheus.render_openmetrics,
     "landing": landing.render,
     "views": _views,
 }
@@ -38,40 +45,65 @@ _RENDERERS: Mapping[str, Callable[[Snapshot], bytes]] = {
 class Pages:
     """Renders pages of `snapshot()`; what `runtime` says of the program stands behind those of Prometheus."""
 
-    def __init__(self, snapshot: Callable[[], Snapshot], runtime: Runtime) -> None:
+    def __init__(self, config: Config, snapshot: Callable[[], Snapshot], runtime: Runtime) -> None:
         self._snapshot = snapshot
         self._runtime = runtime
+        self._usual = Selection.of(config)
+        self.prometheus = PrometheusPages(config, self.metrics, self.snapshot, runtime.families)
         self._made: dict[Hashable, tuple[float, object]] = {}
         self._making: dict[Hashable, asyncio.Lock] = {}
 
+    def application(self, ready: Callable[[], bool]) -> web.Application:
+        """What the HTTP port serves; `ready` says whether the collector listens."""
+        return make_app(self.page, ready, self.prometheus.routes(), (counting(self._runtime.scrapes),))
+
     async def page(self, name: str) -> bytes:
         """A page."""
+        if name in ("gmond", "gmetad"):
+            self._runtime.xml_requests.labels(name).inc()
         return await self._shared(name, lambda: self._render(name))
+
+    async def metrics(self, selection: Selection, openmetrics: bool) -> bytes:
+        """The page of a selection for Prometheus; of others than the usual one a snapshot is shared."""
+        if selection == self._usual:
+            make = partial(self._render_metrics, selection, openmetrics, self._snapshot)
+        else:
+            snapshot = await self.snapshot()
+            make = partial(self._render_metrics, selection, openmetrics, lambda: snapshot)
+        return await self._shared((selection, openmetrics), make)
+
+    async def snapshot(self) -> Snapshot:
+        """The state, not older than a moment."""
+        return await self._shared("snapshot", self._snapshot, REST)
 
     async def answer(self, request: bytes) -> bytes:
         """The answer of the interactive port; those who come together ask the same snapshot."""
-        snapshot = await self._shared("snapshot", self._snapshot)
-        return await asyncio.to_thread(interactive.answer, request, snapshot)
+        return await asyncio.to_thread(interactive.answer, request, await self.snapshot())
 
     def forget(self) -> None:
         """A page that is not fresh is not given to anybody again, and may be large."""
-        old = time.monotonic() - FRESH
-        for key in [key for key, (made, _) in self._made.items() if made < old]:
+        now = time.monotonic()
+        for key in [key for key, (end, _) in self._made.items() if end < now]:
             del self._made[key]
         for key in [key for key, making in self._making.items() if key not in self._made and not making.locked()]:
             del self._making[key]
 
-    async def _shared(self, key: Hashable, make: Callable[[], T]) -> T:
+    async def _shared(self, key: Hashable, make: Callable[[], T], rest: float = 0.0) -> T:
         """What `make` makes in a thread: once for all who ask for this key while it is fresh."""
         async with self._making.setdefault(key, asyncio.Lock()):
-            made, thing = self._made.get(key, (-1.0, None))
-            if not 0 <= time.monotonic() - made < FRESH:
+            end, thing = self._made.get(key, (0.0, None))
+            begin = time.monotonic()
+            if begin >= end:
                 thing = await asyncio.to_thread(make)
-                self._made[key] = (time.monotonic(), thing)
+                now = time.monotonic()
+                self._made[key] = (now + max(FRESH, rest * (now - begin)), thing)
             return cast("T", thing)
 
     def _render(self, name: str) -> bytes:
-        body = self._runtime.timed(name, lambda: _RENDERERS[name](self._snapshot()))
-        if name in ("metrics", "openmetrics"):
-            return self._runtime.append_to(body, openmetrics=name == "openmetrics")
-        return body
+        return self._runtime.timed(name, lambda: _RENDERERS[name](self._snapshot()))
+
+    def _render_metrics(self, selection: Selection, openmetrics: bool, snapshot: Callable[[], Snapshot]) -> bytes:
+        render = prometheus.render_openmetrics if openmetrics else prometheus.render
+        name = "metrics" if selection == self._usual else "probe" if selection.host else "selected"
+        body = self._runtime.timed(name, lambda: render(snapshot(), selection))
+        return self._runtime.append_to(body, selection, openmetrics=openmetrics)

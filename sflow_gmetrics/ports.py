@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from exporters.tcp import InteractivePort, XmlPort, listen_tcp
-from exporters.web import make_app
 
 from .config import OFF, Config, split_address
 from .inputs.udp import UdpInput
@@ -46,7 +45,10 @@ class Listening:
 
 
 class Ports:
-    """The ports of a configuration: datagrams go to `receive`, readers get a `page` or an `answer`."""
+    """The ports of a configuration.
+
+    Datagrams go to `receive`; readers of XML get a `page` or an `answer`, and HTTP the `application`.
+    """
 
     def __init__(
         self,
@@ -54,6 +56,7 @@ class Ports:
         receive: Callable[[list[bytes]], None],
         page: Callable[[str], Awaitable[bytes]],
         answer: Callable[[bytes], Awaitable[bytes]],
+        application: Callable[[Callable[[], bool]], web.Application],
     ) -> None:
         self.inputs: list[UdpInput] = []
         self.xml: list[XmlPort] = []
@@ -62,6 +65,7 @@ class Ports:
         self._receive = receive
         self._page = page
         self._answer = answer
+        self._application = application
         self._runner: web.AppRunner | None = None
 
     async def open(self) -> Listening:
@@ -132,7 +136,7 @@ class Ports:
             return None
         host, port = split_address(self._config.web.listen)
         listener = listen_tcp(host, port, "[web] listen")
-        application = make_app(self._page, lambda: self.listening is not None)
+        application = self._application(lambda: self.listening is not None)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         await web.SockSite(self._runner, listener).start()

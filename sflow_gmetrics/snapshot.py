@@ -9,6 +9,7 @@ replaces but never changes it, and works its numbers out when they are first loo
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,8 @@ from .config import Config
 from .layout import Form
 from .remote import Remote
 from .source import Source, deltas_of, totals_of
+
+_RECORD = struct.Struct("!II").unpack_from
 
 SumKey = tuple[str, tuple[tuple[str, str], ...]]
 """A pool family's name and its constant labels."""
@@ -89,6 +92,17 @@ class Row:
             found = deltas_of(previous, before, given)
         setattr(self, name, found)
         return found
+
+    def record(self, tag: int) -> bytes:
+        """The bytes of the newest sample's record with this tag; none without it."""
+        raw: bytes = self._source[1]
+        offset = 4
+        while offset + 8 <= len(raw):
+            found, length = _RECORD(raw, offset)
+            if found == tag:
+                return raw[offset + 8 : offset + 8 + length]
+            offset += 8 + length
+        return b""
 
 
 @dataclass(frozen=True, slots=True)

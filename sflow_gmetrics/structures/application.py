@@ -10,10 +10,12 @@ from ..xdr import U32, U64, string
 from .vocabulary import CPU_MS, EVENTS, HSFLOWD, REQUESTS, SFLOWTOOL, Families, Group, counters, gauges
 
 HTTPD = Group("httpd", "http_", "HTTP ")
-APP = Families("sflow_app_")
+APP = Families("sflow_app_", group="app")
 
-HTTP_REQUESTS = Family("sflow_http_requests_total", "Requests by method.")
-HTTP_RESPONSES = Family("sflow_http_responses_total", "Responses by status (the same events as the requests).")
+HTTP_REQUESTS = Family("sflow_http_requests_total", "Requests by method.", group="http")
+HTTP_RESPONSES = Family(
+    "sflow_http_responses_total", "Responses by status (the same events as the requests).", group="http"
+)
 OPERATIONS = APP("operations_total", "Operations by status.")
 CPU_SECONDS = APP("cpu_seconds_total", "CPU time by mode.")
 WORKERS = APP("workers", "Workers by state.")

@@ -14,7 +14,7 @@ from ..xdr import U32
 from .vocabulary import HSFLOWD, Families, Group
 
 NVML = Group("nvml", "nvml_gpu_", "NVML GPU ")
-GPU = Families("sflow_gpu_")
+GPU = Families("sflow_gpu_", group="gpu")
 
 GPU_MS = 64_000.0
 """64 GPUs, busy all the time."""

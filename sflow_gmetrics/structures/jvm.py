@@ -11,7 +11,7 @@ from ..xdr import U64, string
 from .vocabulary import SFLOWTOOL, Families, Group
 
 JVM_METRICS = Group("jvm", "jvm_", "JVM ")
-JVM = Families("sflow_jvm_")
+JVM = Families("sflow_jvm_", group="jvm")
 
 COLLECTIONS = 1e4
 """Ten a millisecond."""

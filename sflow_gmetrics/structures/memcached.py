@@ -14,7 +14,7 @@ from ..xdr import U32, U64, XdrType
 from .vocabulary import CPU_MS, EVENTS, SFLOWTOOL, Families, Group
 
 MEMCACHE = Group("memcache", "mc_", "Memcache ")
-MEMCACHED = Families("sflow_memcached_")
+MEMCACHED = Families("sflow_memcached_", group="memcached")
 
 COMMANDS = MEMCACHED("commands_total", "Commands by outcome.")
 CPU_SECONDS = MEMCACHED("cpu_seconds_total", "CPU time by mode.")

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporters import prometheus
 from sflow_gmetrics import Collector
-from sflow_gmetrics.config import parse_config
+from sflow_gmetrics.config import GROUPS, parse_config
 from sflow_gmetrics.snapshot import Snapshot
 from tests.core.builders import (
     BY_NAME,
@@ -33,7 +33,7 @@ from tests.recordings import packets
 Series = tuple[str, tuple[tuple[str, str], ...]]
 parse_openmetrics: Any = openmetrics_parser.text_string_to_metric_families
 RECORDINGS = ["hsflowd-host", "hsflowd-systemd", "hsflowd-flows", "all_counters"]
-EVERYTHING = "[web]\ngroups = ['interface', 'netstat', 'vdi']"
+EVERYTHING = f"[web]\ngroups = {list(GROUPS)}"
 
 
 def flat(families: Iterable[Metric]) -> dict[Series, float]:

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from exporters import prometheus
 from exporters.rrd_writer import Stats
 from exporters.runtime import Runtime
+from exporters.selection import Selection
 from sflow_gmetrics.remote import Remote
 from tests.exporters.trees import snapshot
 
@@ -32,7 +33,7 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 def page(runtime: Runtime, openmetrics: bool) -> list[Metric]:
     """The families of a whole page."""
     render = prometheus.render_openmetrics if openmetrics else prometheus.render
-    body = runtime.append_to(runtime.timed("metrics", lambda: render(snapshot())), openmetrics=openmetrics)
+    body = runtime.append_to(runtime.timed("metrics", lambda: render(snapshot())), Selection(), openmetrics=openmetrics)
     text = body.decode("utf-8")
     assert text.count("# EOF") == openmetrics
     if openmetrics:

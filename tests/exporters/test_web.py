@@ -21,7 +21,10 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 import exporters.web
 from exporters import landing, prometheus
-from exporters.web import Pages, accepts_gzip, make_app, wants_openmetrics
+from exporters.negotiation import accepts_gzip, wants_openmetrics
+from exporters.selection import Selection
+from exporters.web import Pages, make_app
+from exporters.web_pages import PrometheusPages
 from sflow_gmetrics import Collector, Config
 from sflow_gmetrics.config import PoolConfig
 from sflow_gmetrics.snapshot import Snapshot
@@ -75,7 +78,15 @@ def real_pages() -> Pages:
 @asynccontextmanager
 async def http(page: Pages, ready: Callable[[], bool] = lambda: True) -> AsyncIterator[aiohttp.ClientSession]:
     """A session with a server of the application; its pages come as they are sent."""
-    server = TestServer(make_app(page, ready), host="127.0.0.1")
+
+    async def render(_selection: Selection, openmetrics: bool) -> bytes:
+        return await page("openmetrics" if openmetrics else "metrics")
+
+    async def snapshot() -> Snapshot:
+        return collect().snapshot(last_moment())
+
+    routes = PrometheusPages(Config(), render, snapshot, tuple).routes()
+    server = TestServer(make_app(page, ready, routes), host="127.0.0.1")
     async with server, aiohttp.ClientSession(server.make_url("/"), auto_decompress=False) as session:
         yield session
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from exporters import gmond
 from sflow_gmetrics import Collector
-from sflow_gmetrics.config import parse_config
+from sflow_gmetrics.config import GROUPS, parse_config
 from sflow_gmetrics.datagram import Datagram, Sample, encode_datagram
 from sflow_gmetrics.snapshot import Snapshot
 from tests.exporters.test_gmond import parsed
@@ -19,7 +19,7 @@ from tests.property.strategies import counters_samples, damaged, datagrams
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "60"))
 QUICK = settings(max_examples=EXAMPLES, suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large))
 EVERYTHING = parse_config(
-    "[web]\ngroups = ['interface', 'netstat', 'vdi']\n[gmond]\nnetstat = true\ninterfaces = true\n"
+    f"[web]\ngroups = {list(GROUPS)}\n[gmond]\nnetstat = true\ninterfaces = true\n"
     "[sflow]\nforget_after = 100\n[services]\nservices_per_host = 5\nexclude = '.*x'\n"
     "[[services.rewrite]]\nmatch = '(.).*'\nreplace = '$1'"
 )

@@ -1,0 +1,345 @@
+"""Parts of the page: by level, group, pool, shard, host and name; and what is said to those who ask wrongly."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import TestServer
+
+from exporters import prometheus
+from exporters.exposition import Templates
+from exporters.page import Page
+from exporters.query import FAMILIES, parse_metrics_query, parse_probe_query
+from exporters.runtime import Runtime
+from exporters.selection import Selection
+from exporters.targets import describe_targets
+from exporters.walk import write
+from exporters.web import make_app
+from exporters.web_pages import PrometheusPages, counting
+from sflow_gmetrics import Collector
+from sflow_gmetrics.config import GROUPS, Config, parse_config
+from sflow_gmetrics.errors import QueryError
+from sflow_gmetrics.simulation import Fleet
+from sflow_gmetrics.snapshot import Snapshot
+from tests.core.builders import BY_NAME, Sender, sample
+
+POOLS = '[[pools]]\nname = "web"\nhosts = "web-.*"\n[[pools]]\nname = "db"\nhosts = "db-.*"\n'
+ALL = f"[web]\ngroups = {list(GROUPS)}\n"
+_VIRTUAL = re.compile("virt_|if_|ethernet|jmx|http|app_|mem|vdi")
+COLLECTOR = "10.1.1.1:9343"
+
+
+@functools.cache
+def fleet_snapshot(text: str = POOLS) -> Snapshot:
+    """Twelve hosts in several pools."""
+    collector = Collector(parse_config(text))
+    fleet = Fleet(12, 4, 5.0, seed=3, start=1e9)
+    for second in range(16):
+        for _, payload in fleet.datagrams(1e9 + second):
+            collector.receive(payload, 1e9 + second)
+    return collector.snapshot(1e9 + 15)
+
+
+def lines(page: bytes) -> list[str]:
+    """The samples of a page."""
+    return [line for line in page.decode().splitlines() if not line.startswith("#")]
+
+
+def page(selection: Selection, text: str = POOLS) -> list[str]:
+    return lines(prometheus.render(fleet_snapshot(text), selection))
+
+
+def query(text: str, config: Config | None = None) -> Selection:
+    pairs = [tuple(part.split("=", 1)) for part in text.split("&")]
+    return parse_metrics_query([(key, value) for key, value in pairs], config or fleet_snapshot().config)
+
+
+# --- what is shown
+
+
+def test_the_shards_of_a_page_share_nothing_and_are_the_whole_together() -> None:
+    whole = page(Selection())
+    for shards in (1, 2, 3, 8, 1000):
+        parts = [page(query(f"shard={number}/{shards}")) for number in (*range(1, min(shards, 8) + 1),)]
+        found = [line for part in parts for line in part]
+        assert len(found) == len(set(found))
+        if shards <= 8:
+            assert sorted(found) == sorted(page(Selection.of(fleet_snapshot().config)))
+        assert set(found) <= set(whole)
+
+
+def test_a_host_stays_in_its_shard() -> None:
+    """The numbers are part of the outer face: another hash would move every host to another target."""
+    where = {name: [n for n in range(1, 9) if Selection(shard=(n, 8)).in_shard(name)] for name in ("web-01", "db-7")}
+    assert where == {"web-01": [6], "db-7": [7]}
+
+
+@pytest.mark.parametrize("level", ["host", "service", "pool", "collector"])
+def test_a_level_has_its_families_only(level: str) -> None:
+    names = {re.split(r"[{ ]", line)[0] for line in page(query(f"level={level}"))}
+    begin = {
+        "host": ("sflow_host_", "sflow_vnode_", "sflow_agent_", "sflow_gpu_"),
+        "service": ("sflow_service_", "sflow_jvm_", "sflow_http_", "sflow_memcached_", "sflow_app_"),
+        "pool": ("sflow_pool_",),
+        "collector": ("sflow_collector_",),
+    }
+    assert names
+    assert all(name.startswith(begin[level]) for name in names), names
+
+
+def test_the_levels_together_are_the_page() -> None:
+    usual = Selection.of(fleet_snapshot().config)
+    parts = [line for level in usual.levels for line in page(replace(usual, levels=frozenset((level,))))]
+    assert sorted(parts) == sorted(page(usual))
+    assert sorted(page(query("level=pool&level=host"))) == sorted(page(query("level=pool")) + page(query("level=host")))
+
+
+def test_levels_and_groups_are_as_configured_and_as_asked_for() -> None:
+    config = parse_config("[web]\nlevels = ['pool']\ngroups = ['jvm']\n")
+    assert Selection.of(config) == Selection(frozenset(("pool",)), frozenset(("jvm",)))
+    assert query("level=service&group=http", config) == Selection(frozenset(("service",)), frozenset(("http",)))
+
+
+def test_a_pool_alone_says_nothing_of_others_or_of_the_collector() -> None:
+    shown = page(query("pool=web"))
+    assert shown
+    assert all('pool="web"' in line or line.startswith("sflow_agent_") for line in shown)
+    assert len([line for line in shown if line.startswith("sflow_agent_info{")]) == len(
+        [line for line in shown if line.startswith("sflow_host_up{")]
+    )
+    assert [line for line in page(query("pool=web&level=collector")) if line.startswith("sflow_collector_")]
+    both = page(query("pool=web&pool=db&level=pool"))
+    assert sorted(both) == sorted(page(query("pool=web&level=pool")) + page(query("pool=db&level=pool")))
+
+
+def test_families_by_name() -> None:
+    shown = page(query("name[]=sflow_pool_hosts&name[]=sflow_host_cpu_seconds_total"))
+    assert {re.split(r"[{ ]", line)[0] for line in shown} == {"sflow_pool_hosts", "sflow_host_cpu_seconds_total"}
+    assert set(shown) < set(page(Selection()))
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_switches_its_families(group: str) -> None:
+    """All structures in one sample: without the group what is its own is missing, and nothing else."""
+    sender = Sender(Collector())
+    for step in (1, 2):
+        records = {"hostname": "x", "adapters": [{"ifIndex": 2, "num_macs": 1, "mac": ["00163e000001"]}]}
+        physical_only = [name for name in BY_NAME if not _VIRTUAL.match(name)]
+        physical = sample(step, 2, 1, physical_only, records, 4)
+        virtual = sample(step, 3, 9, BY_NAME, {"hostname": "x"}, 4)
+        port = sample(step, 0, 7, ("if_counters", "ethernet_counters"), {}, 4)
+        sender.send(physical, virtual, port)
+        sender.tick(5)
+    snapshot = sender.snapshot()
+    with_it = set(lines(prometheus.render(snapshot, Selection())))
+    without = set(lines(prometheus.render(snapshot, Selection(groups=frozenset(GROUPS) - {group}))))
+    assert without < with_it
+    own = {re.split(r"[{ ]", line)[0] for line in with_it - without}
+    prefixes: dict[str, str | tuple[str, ...]] = {
+        "adaptor": "sflow_host_adaptor_info",
+        "interface": ("sflow_interface_", "sflow_switch_"),
+        "netstat": "sflow_host_netstat_",
+        "state": "sflow_service_state",
+    }
+    assert all(name.startswith(prefixes.get(group, f"sflow_{group}_")) for name in own), own
+    assert not {re.split(r"[{ ]", line)[0] for line in without} & own
+
+
+def test_what_is_not_wanted_is_not_worked_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = fleet_snapshot()
+    monkeypatch.setattr("exporters.walk._services", lambda *_: pytest.fail("services have been looked at"))
+    prometheus.render(snapshot, query("level=pool"))
+    prometheus.render(snapshot, query("level=host"))
+    monkeypatch.setattr("exporters.walk.write_pool", lambda *_: pytest.fail("pools have been summed"))
+    prometheus.render(snapshot, query("level=host&shard=1/2"))
+
+
+# --- what is kept
+
+
+def test_templates_stay_bounded_whatever_is_asked_for() -> None:
+    kept = prometheus.Kept()
+    whole = len(page(Selection()))
+    snapshot = fleet_snapshot()
+    names = sorted(FAMILIES)
+    for number in range(200):
+        selection = Selection(names=frozenset(names[number % 50 : 100 + number % 150]))
+        templates = kept.take(selection)
+        templates.begin()
+        sink = Page(selection, templates)
+        write(sink, snapshot)
+        kept.give_back(selection, templates)
+        assert kept.size <= 2 * whole
+    for shard in range(1, 1000):
+        kept.give_back(Selection(shard=(shard, 999)), Templates())
+    assert len(kept) <= kept.PAGES
+
+
+def test_shards_stay_beside_the_whole_page() -> None:
+    kept = prometheus.Kept()
+    selections = [Selection(), *(Selection(shard=(number, 4)) for number in range(1, 5))]
+    made = {}
+    for selection in selections:
+        templates = kept.take(selection)
+        templates.begin()
+        write(Page(selection, templates), fleet_snapshot())
+        kept.give_back(selection, templates)
+        made[selection] = templates
+    assert all(kept.take(selection) is templates for selection, templates in made.items())
+
+
+# --- wrong questions
+
+
+@pytest.mark.parametrize(
+    ("text", "cure"),
+    [
+        ("level=pools", "did you mean 'pool'"),
+        ("levels=pool", "did you mean 'level'"),
+        ("level=", "has no value"),
+        ("group=kernel", "known here: adaptor"),
+        ("pool=wbe", "did you mean 'web'"),
+        ("shard=3", "as in 3/8"),
+        ("shard=0/8", "as in 3/8"),
+        ("shard=9/8", "as in 3/8"),
+        ("shard=1/1001", "at most 1000"),
+        ("shard=-1/8", "as in 3/8"),
+        ("shard=\u0661/8", "as in 3/8"),
+        ("shard=1/2&shard=2/2", "give it once"),
+        ("name[]=sflow_host_lod15", "did you mean 'sflow_host_load15'"),
+        ("name[]=%", "'sflow-gmetrics metrics' lists"),
+        ("name=sflow_host_load1", "did you mean 'name[]'"),
+        ("target=web-01", "unknown parameter"),
+    ],
+)
+def test_a_wrong_parameter_is_named_with_its_cure(text: str, cure: str) -> None:
+    with pytest.raises(QueryError, match=re.escape(cure)):
+        query(text)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "cure"),
+    [
+        ([], "target= is missing"),
+        ([("target", "")], "has no value"),
+        ([("target", "a"), ("target", "b")], "give it once"),
+        ([("target", "a"), ("level", "pool")], "says nothing of one host"),
+        ([("target", "a"), ("shard", "1/2")], "unknown parameter"),
+    ],
+)
+def test_a_wrong_probe_is_named_with_its_cure(pairs: list[tuple[str, str]], cure: str) -> None:
+    with pytest.raises(QueryError, match=re.escape(cure)):
+        parse_probe_query(pairs, Config())
+
+
+@pytest.mark.parametrize(
+    ("pairs", "cure"),
+    [
+        ([], "by= is missing"),
+        ([("by", "hosts")], "did you mean 'host'"),
+        ([("by", "shard")], "shards= is missing"),
+        ([("by", "shard"), ("shards", "many")], "as in 3/8"),
+        ([("by", "host"), ("shards", "4")], "goes with ?by=shard"),
+        ([("by", "shard"), ("shards", "4"), ("pool", "web")], "goes with ?by=host"),
+        ([("by", "host"), ("pool", "wbe")], "did you mean 'web'"),
+    ],
+)
+def test_a_wrong_discovery_is_named_with_its_cure(pairs: list[tuple[str, str]], cure: str) -> None:
+    with pytest.raises(QueryError, match=re.escape(cure)):
+        describe_targets(pairs, fleet_snapshot(), COLLECTOR)
+
+
+# --- over HTTP
+
+
+def ask(paths: Iterable[str], text: str = POOLS) -> list[tuple[int, str]]:
+    """Status and body for each path, of one server."""
+    snapshot = fleet_snapshot(text)
+    runtime = Runtime()
+
+    async def render(selection: Selection, openmetrics: bool) -> bytes:
+        assert not openmetrics
+        return runtime.append_to(prometheus.render(snapshot, selection), selection, openmetrics=False)
+
+    async def now() -> Snapshot:
+        return snapshot
+
+    async def no_page(_name: str) -> bytes:
+        raise AssertionError
+
+    async def scenario() -> list[tuple[int, str]]:
+        routes = PrometheusPages(snapshot.config, render, now, runtime.families).routes()
+        server = TestServer(make_app(no_page, lambda: True, routes, (counting(runtime.scrapes),)), host="127.0.0.1")
+        found = []
+        async with server, aiohttp.ClientSession(server.make_url("/")) as session:
+            for path in paths:
+                async with session.get(path) as answer:
+                    found.append((answer.status, await answer.text()))
+        return found
+
+    return asyncio.run(scenario())
+
+
+def test_wrong_parameters_are_bad_requests() -> None:
+    answers = ask(("/metrics?level=x", "/metrics?x=1", "/probe", "/sd?by=x", "/metrics?level=pool"))
+    assert [status for status, _ in answers] == [400, 400, 400, 400, 200]
+    assert answers[0][1].startswith("unknown value '?level=x'; known here: host, service")
+
+
+def test_every_target_that_is_discovered_can_be_scraped_and_all_together_are_the_page() -> None:
+    def paths(query: str) -> list[str]:
+        ((status, text),) = ask((f"/sd?{query}",))
+        assert status == 200
+        return [path_of(target) for target in json.loads(text)]
+
+    def samples(query: str) -> list[str]:
+        answers = ask(paths(query))
+        assert {status for status, _ in answers} == {200}
+        found = [line for _, text in answers for line in lines(text.encode())]
+        assert len(found) == len(set(found))
+        return [line for line in found if line.startswith("sflow_") and "_collector_" not in line]
+
+    ((_, whole),) = ask(("/metrics",))
+    everything = [line for line in lines(whole.encode()) if line.startswith("sflow_") and "_collector_" not in line]
+    assert sorted(samples("by=shard&shards=3")) == sorted(everything)
+    assert sorted(samples("by=pool")) == sorted(everything)
+    of_hosts = [line for line in everything if not line.startswith("sflow_pool_")]
+    assert sorted(samples("by=host")) == sorted(samples("by=agent")) == sorted(of_hosts)
+    assert len(paths("by=host&pool=web")) < len(paths("by=host"))
+
+
+def path_of(target: dict[str, Any]) -> str:
+    """What Prometheus asks for, and that its labels are in order."""
+    labels = target["labels"]
+    (address,) = target["targets"]
+    assert address.startswith("127.0.0.1:")
+    assert labels["instance"]
+    parameters = {key.removeprefix("__param_"): value for key, value in labels.items() if key.startswith("__param_")}
+    ((key, value),) = parameters.items()
+    return f"{labels.get('__metrics_path__', '/metrics')}?{key}={value}"
+
+
+def test_targets_over_tls_say_so() -> None:
+    secure = describe_targets([("by", "host")], fleet_snapshot(), COLLECTOR, secure=True)
+    assert {one["labels"]["__scheme__"] for one in secure} == {"https"}
+    assert "__scheme__" not in describe_targets([("by", "host")], fleet_snapshot(), COLLECTOR)[0]["labels"]
+
+
+def test_a_probe_of_an_unknown_host_says_where_the_known_ones_stand() -> None:
+    ((status, text),) = ask(("/probe?target=nobody%0A",))
+    assert (status, text) == (404, "no host or agent 'nobody\\n' is known here; /sd?by=host lists the hosts\n")
+
+
+def test_names_choose_among_the_families_of_the_process_too() -> None:
+    name = "sflow_collector_scrapes_total"
+    first, second = ask(("/metrics?name[]=process_start_time_seconds", f"/metrics?name[]={name}"))
+    assert [line.split()[0] for line in lines(first[1].encode())] == ["process_start_time_seconds"]
+    assert lines(second[1].encode()) == [f'{name}{{code="200",endpoint="/metrics"}} 1.0']
