@@ -218,8 +218,10 @@ def parse_config(text: str) -> Config:
     """The configuration in a TOML text. Raises ConfigError."""
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # what tomllib raises, and Python for a number of thousands of digits
         raise ConfigError(f"this is not TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError("this is not a configuration: its lists or tables are nested too deeply") from None
     config = _build(Config, document, "")
     check_values(config)
     return config
@@ -246,6 +248,8 @@ def _build(wanted: type[T], table: Any, place: str) -> T:
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
+    if type(value) is int and not -(1 << 63) <= value < 1 << 63:
+        raise ConfigError(f"{where} is too large a number: TOML has 64 bits")
     origin = typing.get_origin(hint)
     if origin is tuple:
         (item, _) = typing.get_args(hint)

@@ -161,16 +161,20 @@ def _check_regex(pattern: str, where: str) -> None:
         raise ConfigError(f"{where}: {pattern!r} is no regular expression: {error}") from None
 
 
+_GROUP = re.compile(r"\$(?:\{([0-9]+)\}|([0-9]+))")
+
+
 def template(replacement: str) -> str:
     """A replacement with $1 or ${1} for groups as Python's re understands it."""
     escaped = replacement.replace("\\", "\\\\")
-    return re.sub(r"\$(?:\{(\d+)\}|(\d+))", lambda found: rf"\g<{found[1] or found[2]}>", escaped)
+    return _GROUP.sub(lambda found: rf"\g<{found[1] or found[2]}>", escaped)
 
 
 def _check_replacement(rule: RewriteConfig) -> None:
     groups = re.compile(rule.match).groups
-    for found in re.finditer(r"\$(?:\{(\d+)\}|(\d+))", rule.replace):
-        if int(found[1] or found[2]) > groups:
+    for found in _GROUP.finditer(rule.replace):
+        number = (found[1] or found[2]).lstrip("0") or "0"
+        if len(number) > 9 or int(number) > groups:
             raise ConfigError(
                 f"services.rewrite: {rule.replace!r} uses {found[0]}, but {rule.match!r} has {groups} groups"
             )

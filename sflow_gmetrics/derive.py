@@ -214,7 +214,8 @@ def merge_rows(live: list[Row], everyone: list[Row], departed: Mapping[tuple[str
     """
     first = live[0]
     merged = object.__new__(Row)
-    merged.form, merged.texts, merged.moments, merged.elapsed = first.form, first.texts, first.moments, first.elapsed
+    merged.form, merged.texts, merged.moments = first.form, first.texts, first.moments
+    merged.elapsed = max(row.elapsed for row in live)  # the first may have none: it has just begun
     merged.missed = frozenset()
     merged.alive = max(row.alive for row in live)
     merged.interval = max(row.interval for row in live)
@@ -236,7 +237,7 @@ def merge_rows(live: list[Row], everyone: list[Row], departed: Mapping[tuple[str
         family = one.family.name if one.family is not None else ""
         totals.append(sum(known_totals) + departed.get((family, one.name), 0) if known_totals else None)
         rate = [delta / row.elapsed for row, at in present if row in live and (delta := row.deltas[at]) is not None]
-        deltas.append(round(sum(rate) * first.elapsed) if rate else None)
+        deltas.append(round(sum(rate) * merged.elapsed) if rate else None)
     merged.totals, merged.deltas = totals, deltas
     return merged
 

@@ -205,7 +205,8 @@ def _interface(order: str, body: bytes) -> _Interface:
         code, length = struct.unpack_from(order + "HH", body, at)
         value = body[at + 4 : at + 4 + length]
         if code == 9 and length == 1:
-            resolution = 2 ** (value[0] & 0x7F) if value[0] & 0x80 else 10 ** value[0]
+            units = struct.unpack("B", value)[0]
+            resolution = 2 ** (units & 0x7F) if units & 0x80 else 10**units
         elif code == 14 and length == 8:
             offset = struct.unpack(order + "q", value)[0]
         at += 4 + length + -length % 4

@@ -165,6 +165,23 @@ def test_a_bad_value_is_an_error_that_names_its_key(text: str) -> None:
     assert section.split(".")[0] in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sflow.agents = " + "9" * 400, "sflow.agents is too large"),
+        ("sflow.forget_after = " + "9" * 400, "sflow.forget_after is too large"),
+        ("gmond.cluster = 0x" + "f" * 4000, "gmond.cluster is too large"),
+        ("sflow.agents = " + "9" * 5000, "not TOML"),
+        ("pools = " + "[" * 5000, "nested too deeply"),
+        ("services.rewrite = [{ match = 'a', replace = '$" + "9" * 5000 + "' }]", "has 0 groups"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_what_is_huge_is_an_error_too(text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        parse_config(text)
+
+
 @pytest.mark.parametrize("address", ["off", ""])
 def test_a_source_cannot_be_off(address: str) -> None:
     with pytest.raises(ConfigError, match=rf"gmetad\.sources \('far'\): addresses: '{address}' is not HOST:PORT"):

@@ -18,6 +18,7 @@ from tests.core.builders import (
     host_of,
     pool_cpu,
     pool_service,
+    rate,
     service,
     services_of,
     total,
@@ -222,6 +223,15 @@ def test_units_under_one_name_are_one_service_whose_total_does_not_fall() -> Non
         assert pool_cpu(snapshot, "app") >= 100 * (step - 1)
         sender.tick(5)
     assert pool_cpu(sender.snapshot(), "app") == 58 * 100 + 8 * 50 + 19 * 10 + 19 * 10
+
+
+def test_the_first_of_units_under_one_name_may_have_no_rate_yet() -> None:
+    sender = Sender(Collector(_config("[[services.rewrite]]\nmatch = 'app@.*'\nreplace = 'app'")))
+    for step in (1, 2, 3):
+        sender.tick(20)
+        first = service(step, "app@1.service" if step == 3 else "db.service", 1)
+        sender.send(host(step), first, service(step, "app@2.service", 2, cpuTime=1000 * step))
+    assert rate(services_of(sender.snapshot())["app"].row, "cpuTime") == 50.0
 
 
 @pytest.mark.parametrize("seed", range(6))
