@@ -7,10 +7,8 @@ import gzip
 import math
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,11 +23,10 @@ from sflow_gmetrics.remote import (
     RemoteSum,
     RemoteSummary,
 )
-from tests.recordings import CAPTURES, VECTORS
+from tests.recordings import CAPTURES
 
 Tree = tuple[tuple[RemoteCluster, ...], tuple[RemoteGrid, ...]]
 SAMPLE = (CAPTURES / "gmond-sample.xml").read_bytes()
-FINDINGS = sorted((VECTORS / "fuzz_ganglia_xml").glob("*.bin"))
 
 # --- trees
 
@@ -244,9 +241,3 @@ def test_any_name_becomes_plain(name: str, value: str) -> None:
     read_anything(
         f"<GANGLIA_XML VERSION='3'><GRID {names}><CLUSTER {names}>{host}</CLUSTER></GRID></GANGLIA_XML>".encode()
     )
-
-
-@pytest.mark.parametrize("finding", FINDINGS, ids=lambda path: path.stem)
-def test_a_finding_of_the_fuzzer_is_read_or_refused(finding: Path) -> None:
-    read_anything(finding.read_bytes())
-    read_anything(finding.read_bytes()[1:])
