@@ -2,7 +2,8 @@
 # test    what CI runs: the Debian packages that the tests start, lint, format, types, tests
 # run     the collector, fed with a recording: nothing else is needed
 # bench   measures the collector beside what it replaces
-# docs    makes the generated tables of the documentation anew
+# docs    makes the generated tables of the documentation anew, the man pages and the completions
+# install all of it for this machine: program, systemd units, man pages, completions
 # format  puts the source into form
 # clean   removes what the other targets made
 
@@ -54,3 +55,32 @@ format: setup
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- a machine's own installation
+
+PREFIX ?= /usr/local
+UNITS ?= /etc/systemd/system
+INSTALL_FILE := install -D -m 644
+
+.PHONY: install install-files
+
+install: install-files
+	"$$(tools/setup-system python)" -m venv $(PREFIX)/lib/sflow-gmetrics
+	$(PREFIX)/lib/sflow-gmetrics/bin/python -m pip --disable-pip-version-check install --quiet --upgrade .
+	mkdir -p $(PREFIX)/bin
+	ln -sf ../lib/sflow-gmetrics/bin/sflow-gmetrics $(PREFIX)/bin/sflow-gmetrics
+
+install-files:
+	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' deploy/sflow-gmetrics.service | \
+	  $(INSTALL_FILE) /dev/stdin $(DESTDIR)$(UNITS)/sflow-gmetrics.service
+	for one in deploy/*.socket; do $(INSTALL_FILE) $$one $(DESTDIR)$(UNITS)/$${one##*/} || exit 1; done
+	$(INSTALL_FILE) deploy/sflow-gmetrics.sysusers $(DESTDIR)/etc/sysusers.d/sflow-gmetrics.conf
+	test -e $(DESTDIR)/etc/sflow-gmetrics.toml || \
+	  $(INSTALL_FILE) deploy/sflow-gmetrics.toml $(DESTDIR)/etc/sflow-gmetrics.toml
+	$(INSTALL_FILE) man/sflow-gmetrics.1 $(DESTDIR)$(PREFIX)/share/man/man1/sflow-gmetrics.1
+	$(INSTALL_FILE) man/sflow-gmetrics.toml.5 $(DESTDIR)$(PREFIX)/share/man/man5/sflow-gmetrics.toml.5
+	$(INSTALL_FILE) completions/sflow-gmetrics.bash \
+	  $(DESTDIR)$(PREFIX)/share/bash-completion/completions/sflow-gmetrics
+	$(INSTALL_FILE) completions/_sflow-gmetrics $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_sflow-gmetrics
+	$(INSTALL_FILE) completions/sflow-gmetrics.fish \
+	  $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/sflow-gmetrics.fish

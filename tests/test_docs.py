@@ -1,6 +1,6 @@
 """The documentation says what the program does: tables, keys, commands, links and examples are checked.
 
-`python -m tests.test_docs --update` renews the generated tables.
+`python -m tests.test_docs --update` renews the generated tables, and with them the man pages and completions.
 """
 
 from __future__ import annotations
@@ -69,6 +69,9 @@ def update() -> None:
     for (path, name), table in TABLES.items():
         before, begin, _, end, after = _between(name).split(path.read_text("utf-8"), maxsplit=1)
         path.write_text(f"{before}{begin}{table()}{end}{after}", "utf-8")
+    from tests import manuals
+
+    manuals.update()  # they are made of the README
 
 
 @pytest.mark.parametrize(("path", "name"), TABLES, ids=lambda value: value if isinstance(value, str) else value.stem)
