@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from sflow_gmetrics.remote import Remote
 
+from .http_port import CLIENTS
 from .rrd_writer import Stats
 from .selection import Selection
 
@@ -52,11 +53,35 @@ class Runtime:
             ("endpoint",),
             registry=self.registry,
         )
+        self._connections = prometheus_client.Gauge(
+            "sflow_collector_http_connections", "HTTP connections that are open.", registry=self.registry
+        )
+        prometheus_client.Gauge(
+            "sflow_collector_http_connections_limit", "How many there can be.", registry=self.registry
+        ).set(CLIENTS)
+        self._hung_up = prometheus_client.Counter(
+            "sflow_collector_http_hangups",
+            "HTTP clients that were not waited for any longer, by reason.",
+            ("reason",),
+            registry=self.registry,
+        )
         self.started = prometheus_client.Gauge(
             "sflow_collector_start_time_seconds", "When the collector started.", registry=self.registry
         )
         self.started.set_to_current_time()
         self.registry.register(_Others(storage, sources))
+
+    def watch_connections(self, count: Callable[[], float]) -> None:
+        """Show how many HTTP connections are open."""
+        self._connections.set_function(count)
+
+    def answered(self, endpoint: str, code: int) -> None:
+        """A request has been answered."""
+        self.scrapes.labels(endpoint, str(code)).inc()
+
+    def hung_up(self, reason: str) -> None:
+        """An HTTP client has been hung up on."""
+        self._hung_up.labels(reason).inc()
 
     def timed(self, endpoint: str, render: Callable[[], bytes]) -> bytes:
         """Render a page and keep how long it took."""

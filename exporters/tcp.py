@@ -28,8 +28,8 @@ LINE = 2048
 """The longest request line in bytes."""
 
 
-def listen_tcp(host: str, port: int, what: str) -> socket.socket:
-    """A listening TCP socket. Raises InputError, which names `what` and the cure."""
+def listen_tcp(host: str, port: int, what: str, *, only_v6: bool = False) -> socket.socket:
+    """A listening TCP socket; with `only_v6`, [::] leaves IPv4 alone. Raises InputError: `what` and the cure."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
@@ -39,6 +39,8 @@ def listen_tcp(host: str, port: int, what: str) -> socket.socket:
         raise InputError(f"{what}: {host}:{port}: {error.strerror or error}") from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6 and only_v6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind(address)
         listener.listen(256)
         listener.setblocking(False)

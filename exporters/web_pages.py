@@ -7,8 +7,7 @@ import gzip
 from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
-from prometheus_client import Counter
+from aiohttp.typedefs import Handler
 
 from sflow_gmetrics.config import Config
 from sflow_gmetrics.errors import QueryError
@@ -112,23 +111,3 @@ def _explained(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) 
             return web.Response(text=f"{error}\n", status=400)
 
     return answer
-
-
-def counting(scrapes: Counter) -> Middleware:
-    """A middleware that counts answers by path and status; paths that are not served count as "other"."""
-
-    @web.middleware
-    async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
-        status = 500
-        try:
-            response = await handler(request)
-            status = response.status
-            return response
-        except web.HTTPException as error:
-            status = error.status
-            raise
-        finally:
-            resource = request.match_info.route.resource
-            scrapes.labels(resource.canonical if resource is not None else "other", str(status)).inc()
-
-    return count

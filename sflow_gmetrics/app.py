@@ -64,7 +64,8 @@ class App:
             lambda: self._storage.state if self._storage is not None else None, lambda: self.collector.remotes
         )
         self.pages = Pages(config, self.snapshot, self._runtime)
-        self.ports = Ports(config, self.receive, self.pages.page, self.pages.answer, self.pages.application)
+        pages = self.pages
+        self.ports = Ports(config, self.receive, pages.page, pages.answer, pages.application, self._runtime)
         self.notifier = Notifier()
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -73,6 +74,7 @@ class App:
     def _follow(self) -> None:
         """Whoever notices something that is worth a line in the log."""
         self.events.follow("agent", self._take_notes)
+        self.events.follow("web", self.ports.take_notes)
         if self._federation is not None:
             self.events.follow("source", self._federation.take_notes)
         if self._storage is not None:
@@ -84,7 +86,7 @@ class App:
         """What runs in the event loop until it is cancelled."""
         yield self._watch
         yield Watchdog(self.notifier, self._threads, self._status).run
-        yield from (port.serve for port in self.ports.xml)
+        yield from self.ports.tasks()
         if self._federation is not None:
             yield self._federation.run
         if self._views is not None:

@@ -189,7 +189,7 @@ def _free_ports(config: Config) -> Config:
         config,
         sflow=replace(config.sflow, listen=tuple(port_or_free(one, udp=True) for one in config.sflow.listen)),
         gmond=replace(config.gmond, listen=port_or_free(config.gmond.listen)),
-        web=replace(config.web, listen=port_or_free(config.web.listen)),
+        web=replace(config.web, listen=tuple(map(port_or_free, config.web.listen))),
     )
 
 
@@ -306,7 +306,7 @@ def _check_config(options: argparse.Namespace) -> int:
     print(f"{options.file} is a good configuration.")
     listen = ", ".join(one for one in config.sflow.listen if one not in OFF) or "nowhere"
     print(f"  sFlow from UDP {listen}" + (f", agents of {', '.join(config.sflow.allow)}" if config.sflow.allow else ""))
-    print(f"  gmond XML on {_where(config.gmond.listen)}, metrics on {_where(config.web.listen)}")
+    print(f"  gmond XML on {_where((config.gmond.listen,))}, metrics on {_where(config.web.listen)}")
     for pool in config.pools:
         rule = f"hosts whose name is {pool.hosts}" if pool.hosts else f"agents of {', '.join(pool.addresses)}"
         print(f"  pool {pool.name}: {rule}")
@@ -329,8 +329,9 @@ def _views(options: argparse.Namespace) -> int:
     return 0
 
 
-def _where(listen: str) -> str:
-    return "no port (off)" if listen in OFF else f"TCP {listen}"
+def _where(listen: tuple[str, ...]) -> str:
+    addresses = [one for one in listen if one not in OFF]
+    return f"TCP {', '.join(addresses)}" if addresses else "no port (off)"
 
 
 def _metrics(_options: argparse.Namespace) -> int:

@@ -148,7 +148,7 @@ class WebConfig:
     `created_series` shows when counters began. `config_file` is an exporter-toolkit web configuration.
     """
 
-    listen: str = "0.0.0.0:9343"
+    listen: tuple[str, ...] = ("0.0.0.0:9343",)
     config_file: str = ""
     levels: tuple[str, ...] = WEB_LEVELS
     groups: tuple[str, ...] = USUAL_GROUPS

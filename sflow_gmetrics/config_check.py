@@ -31,13 +31,14 @@ def unknown_key(key: str, where: str, known: list[str]) -> str:
 
 def check_values(config: Config) -> None:
     """Raises ConfigError for the first value that cannot be used."""
-    for index, address in enumerate(config.sflow.listen):
-        _check_listen(address, f"sflow.listen[{index}]")
+    for section, addresses in (("sflow", config.sflow.listen), ("web", config.web.listen)):
+        for index, address in enumerate(addresses):
+            _check_listen(address, f"{section}.listen[{index}]")
     _check_networks(config.sflow.allow, "sflow.allow")
     _check_range(config.sflow.receive_buffer, 2048, 1 << 30, "sflow.receive_buffer")
     _check_range(config.sflow.agents, 1, 10_000_000, "sflow.agents")
     _check_range(config.sflow.forget_after, 1, 10 * 366 * 86_400, "sflow.forget_after")
-    for place in ("gmond.listen", "web.listen", "gmetad.xml_listen", "gmetad.interactive_listen"):
+    for place in ("gmond.listen", "gmetad.xml_listen", "gmetad.interactive_listen"):
         section, key = place.split(".")
         _check_listen(getattr(getattr(config, section), key), place)
     _check_networks(config.gmetad.trusted_hosts, "gmetad.trusted_hosts")

@@ -16,7 +16,8 @@ from exporters.runtime import Runtime
 from exporters.selection import Selection
 from exporters.views import render_views
 from exporters.web import make_app
-from exporters.web_pages import PrometheusPages, counting
+from exporters.web_door import Door
+from exporters.web_pages import PrometheusPages
 
 from .config import Config
 from .snapshot import Snapshot
@@ -53,14 +54,12 @@ class Pages:
         self._made: dict[Hashable, tuple[float, object]] = {}
         self._making: dict[Hashable, asyncio.Lock] = {}
 
-    def application(self, ready: Callable[[], bool]) -> web.Application:
-        """What the HTTP port serves; `ready` says whether the collector listens."""
-        return make_app(self.page, ready, self.prometheus.routes(), (counting(self._runtime.scrapes),))
+    def application(self, ready: Callable[[], bool], door: Door) -> web.Application:
+        """What the HTTP port serves behind the door; `ready` says whether the collector listens."""
+        return make_app(self.page, ready, self.prometheus.routes(), door)
 
     async def page(self, name: str) -> bytes:
         """A page."""
-        if name in ("gmond", "gmetad"):
-            self._runtime.xml_requests.labels(name).inc()
         return await self._shared(name, lambda: self._render(name))
 
     async def metrics(self, selection: Selection, openmetrics: bool) -> bytes:

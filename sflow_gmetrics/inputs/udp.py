@@ -28,13 +28,22 @@ _SECOND = struct.pack("ll", 0, 500_000)
 class UdpInput:
     """A bound UDP socket whose datagrams go to `receive(payloads)`, from a thread of its own.
 
+    A socket that is `passed` is bound already; others may hold it too, and it outlives us.
     Raises InputError where the address cannot be listened on.
     """
 
-    def __init__(self, host: str, port: int, receive_buffer: int, receive: Callable[[list[bytes]], None]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        receive_buffer: int,
+        receive: Callable[[list[bytes]], None],
+        passed: socket.socket | None = None,
+    ) -> None:
         self._receive = receive
         self._ending = threading.Event()
-        self.socket = _bind(host, port, receive_buffer)
+        self._shared = passed is not None
+        self.socket = _bind(host, port, receive_buffer) if passed is None else _adopt(passed, receive_buffer)
         self.host, self.port = self.socket.getsockname()[:2]
         self._thread = threading.Thread(target=self._loop, name=f"udp-{self.port}", daemon=True)
         self._round = time.monotonic()
@@ -55,8 +64,9 @@ class UdpInput:
     def stop(self) -> None:
         """End the thread and close the socket."""
         self._ending.set()
-        with contextlib.suppress(OSError):  # it is not connected, but the thread wakes up
-            self.socket.shutdown(socket.SHUT_RD)
+        if not self._shared:
+            with contextlib.suppress(OSError):  # it is not connected, but the thread wakes up
+                self.socket.shutdown(socket.SHUT_RD)
         if self._thread.is_alive():
             self._thread.join(2.0)
         self.socket.close()
@@ -106,16 +116,28 @@ def _bind(host: str, port: int, receive_buffer: int) -> socket.socket:
     try:
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" else 1)
-        force = getattr(socket, "SO_RCVBUFFORCE", 33)
-        try:
-            bound.setsockopt(socket.SOL_SOCKET, force, OVERHEAD * receive_buffer)
-        except OSError:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, OVERHEAD * receive_buffer)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _SECOND)
-        bound.bind(address)
+        _prepare(bound, receive_buffer).bind(address)
     except OSError as error:
         bound.close()
         raise InputError(f"[sflow] listen: UDP {host}:{port}: {error.strerror}; {_cure(error, port)}") from None
+    return bound
+
+
+def _adopt(passed: socket.socket, receive_buffer: int) -> socket.socket:
+    """A socket that was bound by somebody else; a buffer that is larger than ours is left as it is."""
+    there = passed.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // (2 * OVERHEAD)
+    return _prepare(passed, max(receive_buffer, there))
+
+
+def _prepare(bound: socket.socket, receive_buffer: int) -> socket.socket:
+    """The socket with its buffer and a receive that ends by itself."""
+    bound.setblocking(True)
+    force = getattr(socket, "SO_RCVBUFFORCE", 33)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, force, OVERHEAD * receive_buffer)
+    except OSError:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, OVERHEAD * receive_buffer)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _SECOND)
     return bound
 
 

@@ -19,7 +19,7 @@ def test_the_defaults_are_those_that_are_promised() -> None:
     assert (config.gmond.owner, config.gmond.url, config.gmond.latlong) == ("unspecified",) * 3
     assert config.gmetad.xml_listen == config.gmetad.interactive_listen == ""
     assert (config.rrd.root, config.rrd.step) == ("", 15)
-    assert config.web.listen == "0.0.0.0:9343"
+    assert config.web.listen == ("0.0.0.0:9343",)
     assert config.pools == ()
     assert (config.services.include, config.services.exclude, config.services.rewrite) == ((), (), ())
     assert config.services.services_per_host == 500

@@ -23,7 +23,8 @@ from exporters.selection import Selection
 from exporters.targets import describe_targets
 from exporters.walk import write
 from exporters.web import make_app
-from exporters.web_pages import PrometheusPages, counting
+from exporters.web_door import Door
+from exporters.web_pages import PrometheusPages
 from sflow_gmetrics import Collector
 from sflow_gmetrics.config import GROUPS, Config, parse_config
 from sflow_gmetrics.errors import QueryError
@@ -277,7 +278,7 @@ def ask(paths: Iterable[str], text: str = POOLS) -> list[tuple[int, str]]:
 
     async def scenario() -> list[tuple[int, str]]:
         routes = PrometheusPages(snapshot.config, render, now, runtime.families).routes()
-        server = TestServer(make_app(no_page, lambda: True, routes, (counting(runtime.scrapes),)), host="127.0.0.1")
+        server = TestServer(make_app(no_page, lambda: True, routes, Door(runtime.answered)), host="127.0.0.1")
         found = []
         async with server, aiohttp.ClientSession(server.make_url("/")) as session:
             for path in paths:

@@ -19,7 +19,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-import exporters.web
+import exporters.web_door
 from exporters import landing, prometheus
 from exporters.negotiation import accepts_gzip, wants_openmetrics
 from exporters.selection import Selection
@@ -345,7 +345,7 @@ def _port(session: aiohttp.ClientSession) -> int:
 
 
 def test_a_client_that_never_reads_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporters.web, "PATIENCE", 0.2)
+    monkeypatch.setattr(exporters.web_door, "PATIENCE", 0.2)
 
     async def scenario() -> None:
         loop = asyncio.get_running_loop()

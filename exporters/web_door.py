@@ -1,0 +1,80 @@
+"""What every HTTP request passes on its way in, and every answer on its way out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+
+from .http_port import PATIENCE, Client, client_of
+
+log = logging.getLogger("sflow_gmetrics")
+
+CHUNK = 1 << 18
+"""So many bytes of a page are sent at once; what waits of it for its reader is not kept a second time."""
+
+
+class Door:
+    """Answers requests in whatever way they end, counts the answers and sees to it that they are read.
+
+    `count(endpoint, code)` is told of each: the endpoint is a path that there is, or "other".
+    """
+
+    def __init__(self, count: Callable[[str, int], None] = lambda _endpoint, _code: None) -> None:
+        self._count = count
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """One request, to the end of its answer."""
+        client = client_of(request.transport)
+        if client is not None:
+            client.works()
+        response = await _answered(request, handler)
+        resource = request.match_info.route.resource
+        self._count(resource.canonical if resource is not None else "other", response.status)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await _send(request, response, client)
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()
+            return response
+        finally:
+            if client is not None:
+                client.rests()
+
+
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The answer; an error is one too."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        headers = {key: value for key, value in error.headers.items() if key != hdrs.CONTENT_TYPE}
+        return web.Response(status=error.status, reason=error.reason, text=f"{error.text}\n", headers=headers)
+    except Exception:
+        log.exception("the page %s has met a fault that should not be", request.path)
+        return web.Response(status=500, text="500: a fault in sflow_gmetrics; its log says more\n")
+
+
+async def _send(request: web.Request, response: web.StreamResponse, client: Client | None) -> web.StreamResponse:
+    """Send an answer piece by piece, as its reader takes it."""
+    body = response.body if isinstance(response, web.Response) else None
+    if not isinstance(body, bytes) or request.method == hdrs.METH_HEAD or len(body) <= CHUNK:
+        await response.prepare(request)
+        await response.write_eof()
+        return response
+    stream = web.StreamResponse(status=response.status, reason=response.reason, headers=response.headers)
+    stream.content_length = len(body)
+    if client is not None:
+        client.reads(body)
+    await stream.prepare(request)
+    view = memoryview(body)
+    for begin in range(0, len(body), CHUNK):
+        await stream.write(view[begin : begin + CHUNK])
+        if client is not None:
+            client.gets_on()
+    await stream.write_eof()
+    return stream
