@@ -119,7 +119,7 @@ def addresses() -> dict[str, str]:
         "gmond": config.gmond.listen,
         "gmetad-xml": "0.0.0.0:8651",
         "gmetad-interactive": "0.0.0.0:8652",
-        "web": config.web.listen if isinstance(config.web.listen, str) else config.web.listen[0],
+        "web": config.web.listen[0],
     }
 
 
@@ -236,7 +236,7 @@ def test_the_image_runs_as_nobody() -> None:
 
 def test_the_ports_of_the_image_are_the_default_ones() -> None:
     config = load_config(DEPLOY / "sflow-gmetrics.toml")
-    web = config.web.listen if isinstance(config.web.listen, str) else config.web.listen[0]
+    web = config.web.listen[0]
     wanted = {f"{one.rpartition(':')[2]}/udp" for one in config.sflow.listen}
     assert set(last("EXPOSE").split()) == wanted | {
         f"{one.rpartition(':')[2]}/tcp" for one in (config.gmond.listen, web)
