@@ -2,7 +2,7 @@
 # test    what CI runs: the Debian packages that the tests start, lint, format, types, tests
 # run     the collector, fed with a recording: nothing else is needed
 # bench   measures the collector beside what it replaces
-# docs    makes the generated tables of the documentation anew, the man pages and the completions
+# docs    makes the generated tables of the documentation, dashboards, man pages and completions anew
 # install all of it for this machine: program, systemd units, man pages, completions
 # format  puts the source into form
 # clean   removes what the other targets made
@@ -47,6 +47,7 @@ bench: setup
 
 docs: setup
 	$(BIN)/python -m tests.test_docs --update
+	$(BIN)/python -m exporters.mixin exporters/mixin
 
 format: setup
 	$(BIN)/ruff check --fix .

@@ -20,10 +20,9 @@ import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sflow_gmetrics.replay import Packet, open_sender, replay
-from sflow_gmetrics.simulation import Fleet
 
 ROOT = Path(__file__).parents[2]
 HOME = "127.0.0.1"
@@ -218,10 +217,13 @@ class Prometheus:
     program: Program
     url: str
 
+    def ask(self, path: str, **parameters: str) -> Any:
+        """The data of an answer of the API."""
+        return json.loads(fetch(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"))["data"]
+
     def query(self, expression: str) -> dict[frozenset[tuple[str, str]], float]:
         """The samples of an instant query: labels to value."""
-        page = fetch(f"{self.url}/api/v1/query?{urllib.parse.urlencode({'query': expression})}")
-        result = json.loads(page)["data"]["result"]
+        result = self.ask("query", query=expression)["result"]
         return {frozenset(one["metric"].items()): float(one["value"][1]) for one in result}
 
     def number(self, expression: str) -> float | None:
@@ -232,8 +234,10 @@ class Prometheus:
 
 
 @contextlib.contextmanager
-def prometheus(path: str, folder: Path, target: str, interval: str = "1s", rules: str = "") -> Iterator[Prometheus]:
-    """Prometheus scraping the page of `target`, a URL; `rules` is the text of a rule file."""
+def prometheus(
+    path: str, folder: Path, target: str, interval: str = "1s", rules: Sequence[Path] = ()
+) -> Iterator[Prometheus]:
+    """Prometheus scraping the page of `target`, a URL; `rules` are rule files."""
     url = f"http://{HOME}:{free_port()}"
     scrape = {
         "job_name": "sflow",
@@ -244,9 +248,7 @@ def prometheus(path: str, folder: Path, target: str, interval: str = "1s", rules
         "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
         "scrape_configs": [scrape],
     }
-    if rules:
-        (folder / "rules.yml").write_text(rules, "utf-8")
-        settings["rule_files"] = [str(folder / "rules.yml")]
+    settings["rule_files"] = [str(one) for one in rules]
     config = folder / "prometheus.yml"
     config.write_text(json.dumps(settings), "utf-8")
     arguments = [path, f"--config.file={config}", f"--storage.tsdb.path={folder / 'tsdb'}"]
@@ -287,8 +289,14 @@ def replaying(target: Address, packets: Iterable[Packet], speed: float = 1.0) ->
         yield thread
 
 
+class Feed(Protocol):
+    """Whoever has datagrams to send: those that are due up to `now` and were not given before."""
+
+    def datagrams(self, now: float) -> Iterator[tuple[float, bytes]]: ...
+
+
 @contextlib.contextmanager
-def feeding(target: Address, fleet: Fleet) -> Iterator[threading.Lock]:
+def feeding(target: Address, fleet: Feed) -> Iterator[threading.Lock]:
     """Send a fleet's datagrams in real time (its `start` is about now); whoever changes it holds the lock."""
     ending, lock = threading.Event(), threading.Lock()
 

@@ -41,3 +41,14 @@ def families() -> set[str]:
     source = "\n".join(path.read_text("utf-8") for path in (ROOT / "exporters").glob("*.py"))
     own = set(re.findall(r'"(sflow_collector_\w+)"', source))
     return {row[0] for row in family_rows(EXTRAS)} | own | {f"{name}_total" for name in own} | _OTHERS
+
+
+def panels_of(board: dict[str, Any]) -> list[dict[str, Any]]:
+    """All panels of a dashboard, those of closed rows too."""
+    return [one for panel in board["panels"] for one in (panel, *panel.get("panels", ()))]
+
+
+def queries_of(board: dict[str, Any]) -> list[str]:
+    """The expressions of all panels and annotations."""
+    targets = [target["expr"] for panel in panels_of(board) for target in panel.get("targets", ())]
+    return targets + [one["expr"] for one in board["annotations"]["list"] if "expr" in one]
