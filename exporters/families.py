@@ -142,6 +142,13 @@ DECODE_ERRORS = Extra(
 DROPPED = Extra(
     "sflow_collector_dropped_total", "counter", "Datagrams and samples refused by a limit or a rule.", ("reason",)
 )
+SERIES = Extra("sflow_collector_series", "gauge", "Series on this page.", ("level",))
+SERIES_DROPPED = Extra(
+    "sflow_collector_series_dropped_total",
+    "counter",
+    "Series that services would have by themselves, had they not been excluded or folded when they were met.",
+    ("reason",),
+)
 RESETS = Extra(
     "sflow_collector_series_resets_total", "counter", "Steps of counters that are not plain increases.", ("reason",)
 )

@@ -24,12 +24,14 @@ class Page(Sink):
     def add(self, family: Description, names: Iterable[str], values: Iterable[str], number: Number) -> None:
         """One line."""
         self._text(family).add(label_text(names, values), number)
+        self.taken += 1
 
     def column(self, key: object, family: Description, samples: Samples) -> None:
         """A block of lines."""
         block = self._templates.render(key, samples)
         if block:
             self._text(family).blocks.append(block)
+        self.taken += samples.known
 
     def _text(self, family: Description) -> FamilyText:
         found = self._families.get(family.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 
 from sflow_gmetrics import __version__
 from sflow_gmetrics.snapshot import Snapshot
@@ -11,8 +12,8 @@ from . import families as f
 from .sink import Sink
 
 
-def write_collector(sink: Sink, snapshot: Snapshot) -> None:
-    """Hand over the collector's own families."""
+def write_collector(sink: Sink, snapshot: Snapshot, series: Mapping[str, int]) -> None:
+    """Hand over the collector's own families. `series` is how many the sink has taken of each level."""
     stats = snapshot.stats
     f.BUILD_INFO.add(sink, (__version__, platform.python_version()), 1)
     f.DATAGRAMS.add(sink, (), stats.datagrams)
@@ -24,9 +25,12 @@ def write_collector(sink: Sink, snapshot: Snapshot) -> None:
         (f.RECORDS, stats.records),
         (f.DECODE_ERRORS, stats.decode_errors),
         (f.DROPPED, stats.dropped),
+        (f.SERIES_DROPPED, stats.series_dropped),
     ):
         for key in sorted(counts):
             extra.add(sink, (key,), counts[key])
+    for level, taken in series.items():
+        f.SERIES.add(sink, (level,), taken)
     for tag in sorted(stats.unknown_records):
         enterprise, _, number = tag.partition(":")
         f.UNKNOWN_RECORDS.add(sink, (enterprise, number), stats.unknown_records[tag])

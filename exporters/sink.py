@@ -40,6 +40,11 @@ class Samples(NamedTuple):
     convert: Convert | None = None
     rows: Timed | None = None
 
+    @property
+    def known(self) -> int:
+        """How many of the numbers are known."""
+        return len(self.numbers) - sum(self.numbers.count(value) for value in self.unknown)
+
 
 class Description(NamedTuple):
     """A family: its name, type ("counter" or "gauge") and help."""
@@ -50,10 +55,15 @@ class Description(NamedTuple):
 
 
 class Sink(ABC):
-    """Takes what `walk.write` hands over. `selection` says what it wants at all."""
+    """Takes what `walk.write` hands over.
+
+    `selection` says what it wants at all; a sink that tells how many series it has taken counts
+    them in `taken`.
+    """
 
     def __init__(self, selection: Selection) -> None:
         self.selection = selection
+        self.taken = 0
 
     @abstractmethod
     def labels(self, key: object, names: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Sequence[Any]:

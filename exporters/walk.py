@@ -36,20 +36,38 @@ def write(sink: Sink, snapshot: Snapshot) -> None:
     pools = [pool for pool in snapshot.pools if selection.takes_pool(pool.name)]
     hosts = [host for pool in pools for host in pool.hosts if selection.takes_host(host.name, host.address)]
     up = [host for host in hosts if host.up]
+    series = _Series(sink)
     if "host" in selection.levels:
         _hosts(sink, hosts)
         known = [(host, host.row) for host in up if host.row is not None]
         _role(sink, Role.HOST, group_by_form([(host.pool, host.name) for host, _ in known], [row for _, row in known]))
+        _agents(sink, snapshot.agents)
+        series.count("host")
     if "service" in selection.levels:
         _services(sink, [one for host in up for one in host.services])
-    if "host" in selection.levels:
-        if "interface" in selection.groups:
-            _interfaces(sink, up)
-        _agents(sink, snapshot.agents)
+        series.count("service")
+    if "host" in selection.levels and "interface" in selection.groups:
+        _interfaces(sink, up)
+        series.count("interface")
     if "pool" in selection.levels:
         _pools(sink, pools)
+        series.count("pool")
     if selection.wants_collector:
-        write_collector(sink, snapshot)
+        write_collector(sink, snapshot, series.levels)
+
+
+class _Series:
+    """How many series a sink has taken, level by level."""
+
+    def __init__(self, sink: Sink) -> None:
+        self.levels: dict[str, int] = {}
+        self._sink = sink
+        self._before = sink.taken
+
+    def count(self, level: str) -> None:
+        """What it has taken since the last call is of this level."""
+        self.levels[level] = self._sink.taken - self._before
+        self._before = self._sink.taken
 
 
 def _pools(sink: Sink, pools: Sequence[Pool]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from .layout import Form
-from .schema import Role
 from .source import Source
 from .stream import Stream
 
@@ -33,6 +32,8 @@ class Agent:
         """When it was last looked for sources to forget because there were too many."""
         self.samples_lost = self.samples_restarted = 0
         self.resets = dict.fromkeys(RESETS, 0)
+        self.named = self.folded = 0
+        """How many services have a name of their own, and how many are folded into one."""
         self.departed: dict[str, dict[tuple[str, str], int]] = {}
         self._cpus = 0
         self._allowances: dict[tuple[Any, ...], list[float]] = {}
@@ -68,7 +69,3 @@ class Agent:
     def started(self) -> float:
         """When the agent last started, in seconds since the epoch."""
         return max((stream.started for stream in self.streams.values()), default=self.first_heard)
-
-    def services(self) -> int:
-        """How many of the sources are services."""
-        return sum(1 for source in self.sources.values() if source.role is Role.SERVICE)

@@ -14,9 +14,10 @@ from .config import Config
 from .datagram import COUNTERS, COUNTERS_EXPANDED, SAMPLE_TYPES, Sample, decode_header, decode_sample
 from .derive import derive_snapshot
 from .errors import DecodeError
-from .layout import Layouts
+from .layout import Form, Layouts
 from .ledger import Ledger
-from .pools import AllowList, PoolMap, ServiceMap, kind_of
+from .limits import FOLDED, ServiceLimits
+from .pools import OTHER, OVERFLOW, AllowList, PoolMap, ServiceMap, kind_of
 from .remote import Remote
 from .schema import Role, tag_text
 from .snapshot import Snapshot
@@ -45,14 +46,15 @@ class Collector:
         self.allow = AllowList(self.config.sflow.allow)
         self.agents: dict[str, Agent] = {}
         self.layouts = Layouts()
-        self.ledger = Ledger()
+        self.ledger = Ledger(self.config.services.series)
+        self.limits = ServiceLimits(self.config.services, self._note)
         self._streams: dict[bytes, tuple[Stream, Agent]] = {}
         self.datagrams = 0
         self.bytes = 0
         self.decode_errors = dict.fromkeys(DecodeError.REASONS, 0)
         self.samples = dict.fromkeys((*sorted(set(SAMPLE_TYPES.values())), "unknown"), 0)
         self.dropped = dict.fromkeys(
-            ("not_allowed", "agents", "sub_agents", "services_per_host", "sources_per_agent", "forms"), 0
+            ("not_allowed", "agents", "sub_agents", "services", "sources_per_agent", "forms"), 0
         )
         self._notes: dict[tuple[str, str], tuple[int, str]] = {}
         self.remotes: tuple[Remote, ...] = ()
@@ -200,8 +202,10 @@ class Collector:
         source = agent.sources.get(key)
         shape.samples += 1
         known = source is not None
+        if source is not None:
+            self.limits.release(source)
         if source is None:
-            source = self._new_source(agent, key, shape.form.role(ds_class), now)
+            source = self._new_source(agent, key, shape.form, now)
             if source is None:
                 return
         elif shape.read_texts(raw).get("hostname", "") != source.texts.get("hostname", ""):
@@ -211,6 +215,7 @@ class Collector:
         source.role = shape.form.role(source.ds_class)
         source.identify(shape, raw)
         self._name(source, source.values)
+        self.limits.hold(source)
         counters = shape.counters(shape.watch(raw, 0))
         if known:
             source.update(counters, raw, sequence, stream, now)
@@ -243,28 +248,29 @@ class Collector:
 
     # --- sources
 
-    def _new_source(self, agent: Agent, key: bytes, role: Role, now: float) -> Source | None:
-        reason = self._full(agent, role)
-        if reason and not 0 <= now - agent.tidied < 1.0:
+    def _new_source(self, agent: Agent, key: bytes, form: Form, now: float) -> Source | None:
+        source = Source(agent, *_DATA_SOURCE(key, 0))
+        folded = form.role(source.ds_class) is Role.SERVICE and self.limits.reason(source, form)
+        reason = self._full(source, form)
+        if (folded or reason) and not 0 <= now - agent.tidied < 1.0:
             agent.tidied = now
             self._forget_sources(agent, now)
-            reason = self._full(agent, role)
+            reason = self._full(source, form)
         if reason:
-            self._drop(reason, agent.address, f"the limit of {reason} is reached, a new one is not shown")
+            self._drop(reason, agent.address, f"the limit of {reason} is reached, a new one is not kept")
             return None
-        source = agent.sources[key] = Source(agent, *_DATA_SOURCE(key, 0))
+        agent.sources[key] = source
         return source
 
-    def _full(self, agent: Agent, role: Role) -> str:
-        """Which limit forbids one more source of this agent; "" if none does."""
-        limit, total = self.config.services.services_per_host, len(agent.sources)
-        if total < min(limit, OTHER_SOURCES_PER_AGENT):
-            return ""
-        services = agent.services()
-        if role is Role.SERVICE and services >= limit:
-            return "services_per_host"
-        others = OTHER_SOURCES_PER_AGENT + (limit - services if role is Role.SERVICE else 0)
-        return "sources_per_agent" if total - services >= others else ""
+    def _full(self, source: Source, form: Form) -> str:
+        """Which limit forbids to keep one more source; "" if none does."""
+        agent = source.agent
+        others, room = len(agent.sources) - agent.named, OTHER_SOURCES_PER_AGENT
+        if form.role(source.ds_class) is Role.SERVICE:
+            room += max(self.config.services.services_per_host - agent.named, 0)
+            if self.limits.folded >= FOLDED and self.limits.reason(source, form):
+                return "services"
+        return "sources_per_agent" if others >= room else ""
 
     def _other_name(self, source: Source) -> bool:
         """The index speaks of something else now. A host keeps its counters, a service begins anew."""
@@ -277,7 +283,7 @@ class Collector:
 
     def _name(self, source: Source, values: tuple[float, ...]) -> None:
         """What the source is called; an excluded service gets no role and so is never shown."""
-        texts = source.texts
+        texts, before = source.texts, source.name
         service, kind = "", ""
         if source.role is Role.INTERFACE:
             source.name = texts.get("name") or f"if{source.ds_index}"
@@ -286,6 +292,12 @@ class Collector:
             kind = kind_of(name, source.form, texts, values)
             source.name = name or f"{kind}-{source.ds_index}"
             service = self.service_map.service_of(source.name) or ""
+            if service:
+                service = self.limits.admit(source, service)
+            elif source.name != before:
+                self.limits.drop("excluded", source.form)
+            if service == OVERFLOW:
+                kind = OTHER
         if (service, kind) != (source.service, source.kind):
             self.ledger.retire(source)  # under its old name
         source.service, source.kind = service, kind
@@ -328,9 +340,12 @@ class Collector:
             if source.expires <= before:
                 self.ledger.retire(source)
                 self.ledger.depart(source)
+                self.limits.release(source)
                 del agent.sources[key]
                 if agent.host is source:
                     agent.host = None
+        if agent.folded:
+            self.limits.unfold(agent, lambda source: self._name(source, source.values))
 
     def _forget_agent(self, agent: Agent) -> None:
         self._note(agent.address, "gone", f"host {agent.name!r} is forgotten, it has been silent for long")

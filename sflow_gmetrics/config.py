@@ -177,7 +177,8 @@ class ServicesConfig:
     """[services]: which services are shown, and under which name.
 
     `include` and `exclude` are regular expressions of the whole name; several are
-    alternatives. Limits: `services_per_host` and, over all hosts, `series`.
+    alternatives. Limits of those that are shown by their names: `services_per_host` and, over
+    all hosts, their `series`.
     """
 
     include: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .agent import Agent
+from .pools import OVERFLOW
 from .schema import Kind, Role
 from .snapshot import (
     AgentStats,
@@ -54,6 +55,7 @@ def derive_snapshot(collector: Collector, now: float) -> Snapshot:
             dict(collector.decode_errors),
             collector.layouts.unknown_counts(),
             dict(collector.dropped),
+            dict(collector.limits.dropped),
         ),
         collector.remotes,
     )
@@ -170,6 +172,10 @@ class _PoolDraft:
         if not live:
             return
         first = live[0][0]
+        if group == OVERFLOW:
+            merged = merge_rows([row for _, row in live], rows, {})
+            pooled.members.append(Service(*self._place(first, host, group), merged, group))
+            return
         if any(source.service != source.name for source, _ in members):
             merged = merge_rows([row for _, row in live], rows, agent.departed.get(group, {}))
             name = _own_name(group, first.ds_index, used)

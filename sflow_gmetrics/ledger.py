@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .pools import OTHER, OVERFLOW
 from .schema import Role
 from .source import Source
 
@@ -17,15 +18,19 @@ Sums = dict[tuple[str, tuple[tuple[str, str], ...]], int]
 """Raw increases by family name and constant labels."""
 
 LIMIT = 100_000
-"""How many services of pools are kept apart; what comes after them is kept under one name."""
-OVERFLOW = "_other_"
+"""How many services of pools are kept apart at the most; what comes after them is kept under one name."""
+SERIES = 20
+"""That many series of the limit over all hosts make room for one more of them."""
+DEPARTED = 1_000
+"""How many merged services of a host keep what members did that have gone."""
 
 
 class Ledger:
     """Sums of increases of what is no longer there, by pool, service and family."""
 
-    def __init__(self) -> None:
+    def __init__(self, series: int) -> None:
         self.sums: dict[Key, Sums] = {}
+        self._limit = min(LIMIT, max(series // SERIES, 1))
 
     def retire(self, source: Source) -> None:
         """Keep what the source has done for its pool, and let it begin from here. What is not shown does nothing."""
@@ -42,15 +47,18 @@ class Ledger:
         source.base = list(source.totals)
 
     def _open(self, pool: str, service: str, kind: str) -> Sums:
-        if (pool, service, kind) not in self.sums and len(self.sums) >= LIMIT:
-            service = OVERFLOW
+        if service and (pool, service, kind) not in self.sums and len(self.sums) >= self._limit:
+            service, kind = OVERFLOW, OTHER
         return self.sums.setdefault((pool, service, kind), {})
 
     def depart(self, source: Source) -> None:
         """A member of a merged service (several units under one name) goes: its host keeps its totals."""
-        if not source.service or source.service == source.name:
+        departed = source.agent.departed
+        if source.service in ("", source.name, OVERFLOW):
             return
-        kept = source.agent.departed.setdefault(source.service, {})
+        if source.service not in departed and len(departed) >= DEPARTED:
+            return
+        kept = departed.setdefault(source.service, {})
         for one, total in zip(source.form.counters, source.totals, strict=True):
             if total and one.family is not None:
                 key = (one.family.name, one.name)

@@ -9,6 +9,10 @@ from collections.abc import Callable, Mapping
 from .config import PoolConfig, ServicesConfig, template
 from .layout import Form
 
+OVERFLOW = "_other_"
+"""The service of a pool into which those are folded that have no name of their own."""
+OTHER = "other"
+"""Its kind."""
 _CACHE = 100_000
 
 

@@ -230,6 +230,7 @@ class CollectorStats:
     decode_errors: Mapping[str, int]
     unknown_records: Mapping[str, int]
     dropped: Mapping[str, int]
+    series_dropped: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,7 +29,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"structures"}),
     frozenset({"config", "datagram", "layout", "names", "remote", "stream", "tables"}),
     frozenset({"inspect", "pools", "source"}),
-    frozenset({"agent", "ledger"}),
+    frozenset({"agent", "ledger", "limits"}),
     frozenset({"snapshot"}),
     frozenset({"derive"}),
     frozenset({"collector"}),

@@ -127,17 +127,6 @@ def test_values_that_are_not_known_do_not_end_a_service() -> None:
 # --- floods
 
 
-def test_more_services_than_the_limit_are_dropped_and_counted() -> None:
-    sender = Sender(Collector(parse_config("[services]\nservices_per_host = 10")))
-    for number in range(1, 4):
-        for first in range(0, 100, 10):
-            sender.send(host(number), *(service(number, f"s{i}", i, cpuTime=1) for i in range(first, first + 10)))
-        sender.tick(5)
-    snapshot = sender.snapshot()
-    assert set(services_of(snapshot)) == {f"s{i}" for i in range(10)}
-    assert snapshot.stats.dropped["services_per_host"] == 3 * 90
-
-
 def test_excluded_services_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sflow_gmetrics.collector.OTHER_SOURCES_PER_AGENT", 100)
     sender = Sender(Collector(parse_config("[services]\nexclude = 'x.*'\nservices_per_host = 10")))

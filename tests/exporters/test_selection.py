@@ -50,8 +50,8 @@ def fleet_snapshot(text: str = POOLS) -> Snapshot:
 
 
 def lines(page: bytes) -> list[str]:
-    """The samples of a page."""
-    return [line for line in page.decode().splitlines() if not line.startswith("#")]
+    """The samples of a page, without the one family that says how many there are."""
+    return [line for line in page.decode().splitlines() if not line.startswith(("#", "sflow_collector_series{"))]
 
 
 def page(selection: Selection, text: str = POOLS) -> list[str]:
@@ -101,6 +101,18 @@ def test_the_levels_together_are_the_page() -> None:
     parts = [line for level in usual.levels for line in page(replace(usual, levels=frozenset((level,))))]
     assert sorted(parts) == sorted(page(usual))
     assert sorted(page(query("level=pool&level=host"))) == sorted(page(query("level=pool")) + page(query("level=host")))
+
+
+def test_the_page_says_how_many_series_of_each_level_it_has() -> None:
+    snapshot = fleet_snapshot()
+    whole = prometheus.render(snapshot, Selection()).decode().splitlines()
+    said = {line.split('"')[1]: int(line.split()[1]) for line in whole if line.startswith("sflow_collector_series{")}
+    assert set(said) == {"host", "service", "interface", "pool"}
+    for level in ("service", "pool"):
+        assert said[level] == len(page(query(f"level={level}")))
+    without = replace(Selection(), groups=frozenset(GROUPS) - {"interface"}, levels=frozenset(("host",)))
+    assert said["host"] == len(page(without))
+    assert said["interface"] == len(page(Selection(levels=frozenset(("host",))))) - said["host"]
 
 
 def test_levels_and_groups_are_as_configured_and_as_asked_for() -> None:

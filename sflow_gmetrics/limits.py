@@ -1,0 +1,105 @@
+"""How many services have a name of their own; the others are folded into one, `_other_`, of their pool.
+
+A service that is folded is kept like any other, so that nothing that it does is missing in its
+pool; only its name is not shown. When there is room again it gets its name back: what it has
+done until then stays with `_other_`, so that no total falls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .config import ServicesConfig
+from .layout import Form
+from .pools import OVERFLOW
+from .schema import Role
+from .source import Source
+
+if TYPE_CHECKING:
+    from .agent import Agent
+
+FOLDED = 100_000
+"""How many services are folded over all hosts; more are not kept."""
+_KEYS = {"limit_host": "[services] services_per_host", "limit_total": "[services] series"}
+REASONS = ("excluded", *_KEYS)
+_IDENTITY = 2
+"""Families of each service that are no field of its samples: what it is, and whether it runs."""
+
+
+def series_of(form: Form) -> int:
+    """The greatest number of series that a service of this form has on its host."""
+    count: int | None = form.derived.get("series")
+    if count is None:
+        count = form.derived["series"] = _IDENTITY + sum(
+            one.family is not None
+            for structure in form.structures
+            if structure.role is Role.SERVICE
+            for one in structure.fields
+        )
+    return count
+
+
+class ServiceLimits:
+    """Counts the services that there are, by host (in the agents) and in all.
+
+    `series` are those of all services with a name of their own, `dropped` by reason those that
+    other services would have had when they were met. `note` is told of agent, event and detail.
+    """
+
+    def __init__(self, config: ServicesConfig, note: Callable[[str, str, str], None]) -> None:
+        self._config = config
+        self._note = note
+        self.series = 0
+        self.folded = 0
+        self.dropped = dict.fromkeys(REASONS, 0)
+
+    def reason(self, source: Source, form: Form) -> str:
+        """Which limit keeps one more service of the source's host from having a name; "" if none does."""
+        if source.agent.named >= self._config.services_per_host:
+            return "limit_host"
+        return "limit_total" if self.series + series_of(form) > self._config.series else ""
+
+    def admit(self, source: Source, service: str) -> str:
+        """The service's name, or that of all for which there is no room. Who has a name keeps it."""
+        if source.service not in ("", OVERFLOW):
+            return service
+        reason = self.reason(source, source.form)
+        if not reason:
+            return service
+        if not source.service:
+            self.drop(reason, source.form)
+            self._note(source.agent.address, reason, f"there are more services than {_KEYS[reason]}: see {OVERFLOW}")
+        return OVERFLOW
+
+    def unfold(self, agent: Agent, name: Callable[[Source], None]) -> None:
+        """Let `name` give services their names again, as far as there is room for them."""
+        for source in agent.sources.values():
+            if source.role is Role.SERVICE and source.service == OVERFLOW:
+                if self.reason(source, source.form):
+                    return
+                self.release(source)
+                name(source)
+                self.hold(source)
+
+    def drop(self, reason: str, form: Form) -> None:
+        """Count a service that is met and not shown by its name."""
+        self.dropped[reason] += series_of(form)
+
+    def hold(self, source: Source) -> None:
+        """Count a source that is a service."""
+        self._count(source, 1)
+
+    def release(self, source: Source) -> None:
+        """Count it no longer: it goes, or is about to become something else."""
+        self._count(source, -1)
+
+    def _count(self, source: Source, by: int) -> None:
+        if source.role is not Role.SERVICE:
+            return
+        if source.service == OVERFLOW:
+            source.agent.folded += by
+            self.folded += by
+        else:
+            source.agent.named += by
+            self.series += by * series_of(source.form)
