@@ -109,8 +109,8 @@ def test_the_page_says_how_many_series_of_each_level_it_has() -> None:
     said = {line.split('"')[1]: int(line.split()[1]) for line in whole if line.startswith("sflow_collector_series{")}
     assert set(said) == {"host", "service", "interface", "pool"}
     for level in ("service", "pool"):
-        assert said[level] == len(page(query(f"level={level}")))
-    without = replace(Selection(), groups=frozenset(GROUPS) - {"interface"}, levels=frozenset(("host",)))
+        assert said[level] == len(page(Selection(levels=frozenset((level,)))))
+    without = Selection(levels=frozenset(("host",)), groups=frozenset(GROUPS) - {"interface"})
     assert said["host"] == len(page(without))
     assert said["interface"] == len(page(Selection(levels=frozenset(("host",))))) - said["host"]
 
