@@ -1,23 +1,25 @@
 """Text for Prometheus: families, label texts and columns of numbers.
 
-A page is the concatenation of families, a family that of blocks, and a block one `%`
-template for many rows that stays as long as the set of its rows does.
+A page is the concatenation of families, and a family that of blocks of lines. The labels of a
+row are made into text once and are shared by all families on which the row has a line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .sink import Number, Samples
 
+LINES = 1_000
+"""How many lines are made by one call: other threads need their turn, and the processor's cache is small."""
 _ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 
 def escape(value: str) -> str:
     """A label value as the text format wants it between quotes."""
-    return value.translate(_ESCAPES)
+    return value if value.isidentifier() else value.translate(_ESCAPES)
 
 
 def label_text(names: Iterable[str], values: Iterable[str]) -> str:
@@ -41,7 +43,7 @@ class FamilyText:
 
     def parts(self, *, openmetrics: bool) -> list[bytes]:
         """The family's HELP and TYPE, and its blocks; nothing if it has no samples."""
-        if not any(self.blocks):
+        if not self.blocks:
             return []
         name = self.name.removesuffix("_total") if openmetrics and self.type == "counter" else self.name
         quoted = self.help.replace("\\", r"\\").replace("\n", r"\n")
@@ -55,17 +57,31 @@ def number(value: Number) -> str:
     return repr(value) if value.__class__ is int or value.__class__ is float else repr(float(value))
 
 
-class Block(NamedTuple):
-    """The samples of one family over many rows: what they were made of, their template and their text.
+def blocks_of(samples: Samples) -> Iterator[bytes]:
+    """The lines of many samples, a bounded number at once."""
+    labels, numbers = samples.labels, samples.numbers
+    if any(value in numbers for value in samples.unknown):
+        pairs = [pair for pair in zip(labels, numbers, strict=True) if pair[1] not in samples.unknown]
+        labels, numbers = [label for label, _ in pairs], [value for _, value in pairs]
+    extra = "," + label_text(*zip(*samples.extra, strict=True)) if samples.extra else ""
+    for start in range(0, len(labels), LINES):
+        some = numbers[start : start + LINES]
+        shown = samples.convert(some) if samples.convert is not None else some
+        yield _lines(f"{samples.name}{{", labels[start : start + LINES], extra + "} ", shown)
 
-    `known` are the labels of the rows whose number is known.
-    """
 
-    labels: Sequence[str]
-    numbers: Sequence[Any]
-    known: Sequence[str]
-    template: str
-    text: bytes
+def _lines(before: str, labels: Sequence[str], after: str, numbers: Sequence[Number]) -> bytes:
+    """Lines that differ by their labels and numbers only."""
+    if numbers.count(numbers[0]) == len(numbers):
+        end = f"{after}{numbers[0]!r}\n"
+        return f"{before}{(end + before).join(labels)}{end}".encode()
+    parts = ["\n" + before] * (4 * len(labels))
+    parts[0] = before
+    parts[1::4] = labels
+    parts[2::4] = [after] * len(labels)
+    parts[3::4] = map(repr, numbers)
+    parts.append("\n")
+    return "".join(parts).encode()
 
 
 class Labels(NamedTuple):
@@ -75,60 +91,27 @@ class Labels(NamedTuple):
     texts: list[str]
 
 
-class Templates:
-    """The label texts and blocks of the page rendered last, to be used again.
-
-    Labels and templates stay while the rows are the same; where the numbers are the same too
-    (limits, sizes, services without work), so does the text.
-    """
+class LabelTexts:
+    """The label texts of the page rendered last: those of rows that are still there are used again."""
 
     def __init__(self) -> None:
-        self._old: dict[object, Block] = {}
-        self._new: dict[object, Block] = {}
-        self._old_labels: dict[object, Labels] = {}
-        self._new_labels: dict[object, Labels] = {}
+        self._old: dict[object, Labels] = {}
+        self._new: dict[object, Labels] = {}
 
     def begin(self) -> None:
         """A new page: what is not used on it will be forgotten."""
         self._old, self._new = self._new, {}
-        self._old_labels, self._new_labels = self._new_labels, {}
 
     @property
     def size(self) -> int:
-        """How many samples are kept."""
-        return sum(len(block.known) for block in (*self._old.values(), *self._new.values()))
+        """How many texts are kept."""
+        return sum(len(labels.texts) for labels in (*self._old.values(), *self._new.values()))
 
-    def labels(self, key: object, names: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
-        """label_text for each of many rows of values; the same list while the rows are the same."""
-        found = self._old_labels.get(key) or self._new_labels.get(key)
+    def of(self, key: object, names: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+        """label_text for each of many rows of values; `key` is the same for the same sort of rows."""
+        found = self._new.get(key) or self._old.get(key)
         if found is None or found.values != rows:
-            found = Labels(rows, [label_text(names, values) for values in rows])
-        self._new_labels[key] = found
+            known = dict(zip(*found, strict=True)) if found is not None else {}
+            found = Labels(rows, [known.get(values) or label_text(names, values) for values in rows])
+        self._new[key] = found
         return found.texts
-
-    def render(self, key: object, samples: Samples) -> bytes:
-        """The text of many samples; `key` tells them from others on the page."""
-        block = self._old.get(key)
-        if block is None or block.labels is not samples.labels or block.numbers != samples.numbers:
-            block = _make_block(block, samples)
-        self._new[key] = block
-        return block.text
-
-
-def _make_block(old: Block | None, samples: Samples) -> Block:
-    """The block of these samples, with the template of the old one where that has the same rows."""
-    known, values = samples.labels, samples.numbers
-    if any(value in values for value in samples.unknown):
-        pairs = [pair for pair in zip(known, values, strict=True) if pair[1] not in samples.unknown]
-        known, values = [label for label, _ in pairs], [value for _, value in pairs]
-    if old is not None and (old.known is known or old.known == known):
-        known, template = old.known, old.template
-    else:
-        extra = f",{_percent(label_text(*zip(*samples.extra, strict=True)))}" if samples.extra else ""
-        template = "".join([f"{samples.name}{{{_percent(label)}{extra}}} %r\n" for label in known])
-    text = template % tuple(samples.convert(values) if samples.convert is not None else values)
-    return Block(samples.labels, samples.numbers, known, template, text.encode("utf-8"))
-
-
-def _percent(label: str) -> str:
-    return label.replace("%", "%%") if "%" in label else label

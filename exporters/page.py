@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
 
-from .exposition import FamilyText, Templates, label_text
+from .exposition import FamilyText, LabelTexts, blocks_of, label_text
 from .selection import Selection
 from .sink import Description, Number, Samples, Sink
 
 
 class Page(Sink):
-    """One page of text. `templates` keep what can be used for the next page of the same selection."""
+    """One page of text. `texts` keep what can be used for the next page of the same selection."""
 
-    def __init__(self, selection: Selection, templates: Templates) -> None:
+    def __init__(self, selection: Selection, texts: LabelTexts) -> None:
         super().__init__(selection)
-        self._templates = templates
+        self._texts = texts
         self._families: dict[str, FamilyText] = {}
 
     def labels(self, key: object, names: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Sequence[str]:
         """The text of each row's labels."""
-        return self._templates.labels(key, names, rows)
+        return self._texts.of(key, names, rows)
 
     def add(self, family: Description, names: Iterable[str], values: Iterable[str], number: Number) -> None:
         """One line."""
@@ -27,10 +28,8 @@ class Page(Sink):
         self.taken += 1
 
     def column(self, key: object, family: Description, samples: Samples) -> None:
-        """A block of lines."""
-        block = self._templates.render(key, samples)
-        if block:
-            self._text(family).blocks.append(block)
+        """Blocks of lines."""
+        self._text(family).blocks += blocks_of(samples)
         self.taken += samples.known
 
     def _text(self, family: Description) -> FamilyText:
@@ -40,8 +39,11 @@ class Page(Sink):
         return found
 
     def text(self, *, openmetrics: bool) -> bytes:
-        """The page."""
-        parts = [part for family in self._families.values() for part in family.parts(openmetrics=openmetrics)]
+        """The page. It is written piece by piece, and each is let go of: the page may be large."""
+        page = io.BytesIO()
+        for family in self._families.values():
+            page.writelines(family.parts(openmetrics=openmetrics))
+            family.blocks.clear()
         if openmetrics:
-            parts.append(b"# EOF\n")
-        return b"".join(parts)
+            page.write(b"# EOF\n")
+        return page.getvalue()

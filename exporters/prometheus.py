@@ -11,7 +11,7 @@ import threading
 
 from sflow_gmetrics.snapshot import Snapshot
 
-from .exposition import Templates
+from .exposition import LabelTexts
 from .page import Page
 from .selection import Selection
 from .walk import write
@@ -21,9 +21,9 @@ CONTENT_TYPE_OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset
 
 
 class Kept:
-    """The templates of pages that have been rendered, by selection: of the newest ones only.
+    """The label texts of pages that have been rendered, by selection: of the newest ones only.
 
-    Together they have at most twice as many samples as the largest page among them, so that
+    Together they have at most twice as many texts as the largest page among them, so that
     its shards have room beside it, whatever clients ask for.
     """
 
@@ -31,33 +31,33 @@ class Kept:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._templates: dict[Selection, Templates] = {}
+        self._texts: dict[Selection, LabelTexts] = {}
 
-    def take(self, selection: Selection) -> Templates:
-        """The templates for a page; nobody else gets them until they are given back."""
+    def take(self, selection: Selection) -> LabelTexts:
+        """The texts for a page; nobody else gets them until they are given back."""
         with self._lock:
-            return self._templates.pop(selection, None) or Templates()
+            return self._texts.pop(selection, None) or LabelTexts()
 
-    def give_back(self, selection: Selection, templates: Templates) -> None:
+    def give_back(self, selection: Selection, texts: LabelTexts) -> None:
         """Keep them for the next page of this selection. Pages of one host are not worth it."""
         if selection.host:
             return
         with self._lock:
-            self._templates[selection] = templates
-            while len(self._templates) > self.PAGES or self.size > 2 * self._largest:
-                del self._templates[next(iter(self._templates))]
+            self._texts[selection] = texts
+            while len(self._texts) > self.PAGES or self.size > 2 * self._largest:
+                del self._texts[next(iter(self._texts))]
 
     def __len__(self) -> int:
-        return len(self._templates)
+        return len(self._texts)
 
     @property
     def size(self) -> int:
-        """How many samples are kept in all."""
-        return sum(one.size for one in self._templates.values())
+        """How many label texts are kept in all."""
+        return sum(one.size for one in self._texts.values())
 
     @property
     def _largest(self) -> int:
-        return max(one.size for one in self._templates.values())
+        return max(one.size for one in self._texts.values())
 
 
 _kept = Kept()
@@ -75,10 +75,10 @@ def render_openmetrics(snapshot: Snapshot, selection: Selection | None = None) -
 
 def _render(snapshot: Snapshot, selection: Selection | None, *, openmetrics: bool) -> bytes:
     selection = selection or Selection.of(snapshot.config)
-    templates = _kept.take(selection)
-    templates.begin()
-    page = Page(selection, templates)
+    texts = _kept.take(selection)
+    texts.begin()
+    page = Page(selection, texts)
     write(page, snapshot)
     body = page.text(openmetrics=openmetrics)
-    _kept.give_back(selection, templates)
+    _kept.give_back(selection, texts)
     return body

@@ -108,7 +108,7 @@ def test_openmetrics_ends_as_it_must() -> None:
 
 
 def test_nothing_is_cached_that_has_changed() -> None:
-    """Templates are kept between pages; the page must be that of its snapshot all the same."""
+    """Label texts are kept between pages; the page must be that of its snapshot all the same."""
     first, second = replayed("hsflowd-systemd"), replayed("hsflowd-host")
     alone = prometheus.render(second)
     for snapshot in (first, second, first, second):

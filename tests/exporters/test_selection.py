@@ -15,7 +15,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from exporters import prometheus
-from exporters.exposition import Templates
+from exporters.exposition import LabelTexts
 from exporters.page import Page
 from exporters.query import FAMILIES, parse_metrics_query, parse_probe_query
 from exporters.runtime import Runtime
@@ -178,21 +178,21 @@ def test_what_is_not_wanted_is_not_worked_out(monkeypatch: pytest.MonkeyPatch) -
 # --- what is kept
 
 
-def test_templates_stay_bounded_whatever_is_asked_for() -> None:
+def test_label_texts_stay_bounded_whatever_is_asked_for() -> None:
     kept = prometheus.Kept()
     whole = len(page(Selection()))
     snapshot = fleet_snapshot()
     names = sorted(FAMILIES)
     for number in range(200):
         selection = Selection(names=frozenset(names[number % 50 : 100 + number % 150]))
-        templates = kept.take(selection)
-        templates.begin()
-        sink = Page(selection, templates)
+        texts = kept.take(selection)
+        texts.begin()
+        sink = Page(selection, texts)
         write(sink, snapshot)
-        kept.give_back(selection, templates)
+        kept.give_back(selection, texts)
         assert kept.size <= 2 * whole
     for shard in range(1, 1000):
-        kept.give_back(Selection(shard=(shard, 999)), Templates())
+        kept.give_back(Selection(shard=(shard, 999)), LabelTexts())
     assert len(kept) <= kept.PAGES
 
 
@@ -201,12 +201,12 @@ def test_shards_stay_beside_the_whole_page() -> None:
     selections = [Selection(), *(Selection(shard=(number, 4)) for number in range(1, 5))]
     made = {}
     for selection in selections:
-        templates = kept.take(selection)
-        templates.begin()
-        write(Page(selection, templates), fleet_snapshot())
-        kept.give_back(selection, templates)
-        made[selection] = templates
-    assert all(kept.take(selection) is templates for selection, templates in made.items())
+        texts = kept.take(selection)
+        texts.begin()
+        write(Page(selection, texts), fleet_snapshot())
+        kept.give_back(selection, texts)
+        made[selection] = texts
+    assert all(kept.take(selection) is texts for selection, texts in made.items())
 
 
 # --- wrong questions
