@@ -2,79 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from operator import attrgetter, itemgetter
 from typing import Any
 
 from sflow_gmetrics.layout import Form
 from sflow_gmetrics.operators import unavailable_value
 from sflow_gmetrics.schema import UNITS, Family, Field, Kind, Role
-from sflow_gmetrics.snapshot import Row
 
+from .members import Members
 from .sink import Convert, Description
-
-AT_ONCE = 1_000
-"""How many rows are read together: they stay in the processor's cache while all their columns are read."""
-
-
-def read_columns(rows: Sequence[Row], part: str, indices: Iterable[int]) -> dict[int, list[Any]]:
-    """Some columns of the rows of one form, by index; `part` is "values", "totals" or "base"."""
-    columns: dict[int, list[Any]] = {index: [] for index in indices}
-    for start in range(0, len(rows), AT_ONCE):
-        some = list(map(attrgetter(part), rows[start : start + AT_ONCE]))
-        for index, column in columns.items():
-            column += map(itemgetter(index), some)
-    return columns
-
-
-class Members:
-    """The rows of one form, whose they are, and their numbers by column."""
-
-    def __init__(self, form: Form) -> None:
-        self._form = form
-        self.places: list[tuple[str, ...]] = []
-        self.rows: list[Row] = []
-
-    @cached_property
-    def times(self) -> list[float]:
-        """When the newest sample of each row came, in seconds since the epoch."""
-        return [row.alive for row in self.rows]
-
-    @cached_property
-    def values(self) -> dict[int, list[Any]]:
-        """The columns of gauges and other numbers that are no counters, by index."""
-        return read_columns(
-            self.rows, "values", [index for index, one in enumerate(self._form.fields) if not one.is_counter]
-        )
-
-    @cached_property
-    def totals(self) -> dict[int, list[int | None]]:
-        """The columns of counters, by index."""
-        columns = read_columns(self.rows, "totals", range(len(self._form.counters)))
-        for number, row in enumerate(self.rows):
-            for at in row.missed:
-                if row.values[self._raw[at]] == self._form.counters[at].type.unavailable:
-                    columns[at][number] = None
-        return columns
-
-    @cached_property
-    def _raw(self) -> list[int]:
-        """Where the raw value of each counter stands."""
-        return [index for index, one in enumerate(self._form.fields) if one.is_counter]
-
-
-def group_by_form(places: Sequence[tuple[str, ...]], rows: Sequence[Row]) -> dict[Form, Members]:
-    """Rows and whose they are, those of one form together."""
-    forms: dict[Form, Members] = {}
-    for place, row in zip(places, rows, strict=True):
-        members = forms.get(row.form)
-        if members is None:
-            members = forms[row.form] = Members(row.form)
-        members.places.append(place)
-        members.rows.append(row)
-    return forms
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +57,7 @@ def _column(form: Form, one: Field, per_application: bool) -> Column:
         return Column(family, group, extra, read, unknown, convert, per_application)
 
     if at is not None:
-        return column(lambda members: members.totals[at], (None,), base_units(one))
+        return column(lambda members: members.counters[at], (None,), base_units(one))
     if one.family.name.endswith("boot_time_seconds"):
         return column(lambda members: [row.moments.get(index) for row in members.rows], (None,), as_it_is)
     if one.truth:

@@ -58,11 +58,8 @@ def number(value: Number) -> str:
 
 
 def blocks_of(samples: Samples) -> Iterator[bytes]:
-    """The lines of many samples, a bounded number at once."""
+    """The lines of many samples, all of which are known; a bounded number at once."""
     labels, numbers = samples.labels, samples.numbers
-    if any(value in numbers for value in samples.unknown):
-        pairs = [pair for pair in zip(labels, numbers, strict=True) if pair[1] not in samples.unknown]
-        labels, numbers = [label for label, _ in pairs], [value for _, value in pairs]
     extra = "," + label_text(*zip(*samples.extra, strict=True)) if samples.extra else ""
     for start in range(0, len(labels), LINES):
         some = numbers[start : start + LINES]

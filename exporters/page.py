@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
 
 from .exposition import FamilyText, LabelTexts, blocks_of, label_text
@@ -29,8 +28,9 @@ class Page(Sink):
 
     def column(self, key: object, family: Description, samples: Samples) -> None:
         """Blocks of lines."""
-        self._text(family).blocks += blocks_of(samples)
-        self.taken += samples.known
+        known = samples.known()
+        self._text(family).blocks += blocks_of(known)
+        self.taken += len(known.numbers)
 
     def _text(self, family: Description) -> FamilyText:
         found = self._families.get(family.name)
@@ -39,11 +39,8 @@ class Page(Sink):
         return found
 
     def text(self, *, openmetrics: bool) -> bytes:
-        """The page. It is written piece by piece, and each is let go of: the page may be large."""
-        page = io.BytesIO()
-        for family in self._families.values():
-            page.writelines(family.parts(openmetrics=openmetrics))
-            family.blocks.clear()
+        """The page."""
+        parts = [part for family in self._families.values() for part in family.parts(openmetrics=openmetrics)]
         if openmetrics:
-            page.write(b"# EOF\n")
-        return page.getvalue()
+            parts.append(b"# EOF\n")
+        return b"".join(parts)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
-from operator import attrgetter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sflow_gmetrics.layout import Form
 from sflow_gmetrics.operators import unavailable_value
 from sflow_gmetrics.schema import Field, Kind
-from sflow_gmetrics.snapshot import Pool, Row, SumKey
+from sflow_gmetrics.snapshot import Pool, SumKey
 from sflow_gmetrics.structures import COUNTER_RECORDS
 
 from . import families as f
-from .columns import base_units, described, read_columns
+from .columns import base_units, described
+from .members import Members, ServiceTable, group_by_form
 from .sink import Number, Samples, Sink
 
 _MEMORY = next(one for one in COUNTER_RECORDS[2102].fields if one.name == "memory")
@@ -27,48 +26,25 @@ _FIELDS: dict[str, Field] = {
 """Any one field of each pool family: they have the same unit and kind."""
 
 
-def write_pool(sink: Sink, pool: Pool) -> None:
+def write_pool(sink: Sink, pool: Pool, table: ServiceTable) -> None:
     """What the hosts of a pool have done together, and each of its services."""
     up = sum(host.up for host in pool.hosts)
     if pool.hosts:
         f.POOL_HOSTS.add(sink, (pool.name, "up"), up)
         f.POOL_HOSTS.add(sink, (pool.name, "down"), len(pool.hosts) - up)
     owner = sink.labels(("pool", pool.name), ("pool",), [(pool.name,)])
-    _sums(sink, ("pool", pool.name), owner, [pool.kept], [pool.rows])
-    _gauges(sink, ("pool", pool.name), owner, [[host.row for host in pool.hosts if host.row is not None]])
+    _sums(sink, ("pool", pool.name), owner, [pool.kept], group_by_form([(pool.rows, pool.rows)]))
+    live = [host.row for host in pool.hosts if host.row is not None]
+    _gauges(sink, ("pool", pool.name), owner, group_by_form([(live, live)]))
     if not pool.services:
         return
     key = ("pool services", pool.name)
     places = [(pool.name, service.name, service.kind) for service in pool.services]
     labels = sink.labels(key, f.POOL_SERVICE, places)
-    members = [service.members for service in pool.services]
-    _sums(sink, key, labels, [service.kept for service in pool.services], [service.rows for service in pool.services])
-    f.POOL_SERVICE_HOSTS.many(sink, labels, [len(one) for one in members], pool.name)
-    most = _gauges(sink, key, labels, [[member.row for member in one] for one in members])
+    _sums(sink, key, labels, [service.kept for service in pool.services], table.everyone)
+    f.POOL_SERVICE_HOSTS.many(sink, labels, [len(service.members) for service in pool.services], pool.name)
+    most = _gauges(sink, key, labels, table.live)
     f.POOL_SERVICE_MEMORY_MAX.many(sink, labels, most, pool.name)
-
-
-class _Stack:
-    """Rows of one form, one owner's behind the other's; `spans` are (owner, from, to)."""
-
-    def __init__(self) -> None:
-        self.rows: list[Row] = []
-        self.spans: list[tuple[int, int, int]] = []
-
-
-def _stacks(groups: Sequence[Iterable[Row]]) -> dict[Form, _Stack]:
-    """The rows of all owners by form, so that a field can be read as a column and summed by owner."""
-    stacks: dict[Form, _Stack] = {}
-    for owner, rows in enumerate(groups):
-        for form, run in groupby(rows, _form_of):
-            stack = stacks.get(form) or stacks.setdefault(form, _Stack())
-            start = len(stack.rows)
-            stack.rows.extend(run)
-            stack.spans.append((owner, start, len(stack.rows)))
-    return stacks
-
-
-_form_of = attrgetter("form")
 
 
 def _sums(
@@ -76,28 +52,27 @@ def _sums(
     key: object,
     labels: Sequence[Any],
     kept: Sequence[Mapping[SumKey, int]],
-    groups: Sequence[Iterable[Row]],
+    tables: Sequence[Members],
 ) -> None:
     """Counters: increases of all rows of each owner and what was kept of others, in base units."""
     sums: dict[SumKey, list[int | None]] = {}
-    for form, stack in _stacks(groups).items():
-        indices = [index for index, _ in form.pool_counters]
-        totals, base = read_columns(stack.rows, "totals", indices), read_columns(stack.rows, "base", indices)
-        for index, name in form.pool_counters:
-            column = sums.setdefault(name, [None] * len(groups))
-            for owner, first, last in stack.spans:
-                added = _increase(totals[index][first:last], base[index][first:last])
+    for members in tables:
+        for index, name in members.form.pool_counters:
+            column = sums.setdefault(name, [None] * len(labels))
+            totals, base = members.totals[index], members.base[index]
+            for owner, first, last in members.spans:
+                added = _increase(totals[first:last], base[first:last])
                 if added is not None:
                     column[owner] = (column[owner] or 0) + added
     for owner, increases in enumerate(kept):
         for name, added in increases.items():
-            column = sums.setdefault(name, [None] * len(groups))
+            column = sums.setdefault(name, [None] * len(labels))
             column[owner] = (column[owner] or 0) + added
     for name, column in sums.items():
         _write(sink, key, name, labels, column)
 
 
-def _increase(totals: list[int | None], base: list[int | None]) -> int | None:
+def _increase(totals: Sequence[int | None], base: Sequence[int | None]) -> int | None:
     """What all have done since they began to count; None where that is not known of any."""
     try:
         return sum(totals) - sum(base)  # type: ignore[arg-type]
@@ -106,19 +81,17 @@ def _increase(totals: list[int | None], base: list[int | None]) -> int | None:
         return sum(known) if known else None
 
 
-def _gauges(sink: Sink, key: object, labels: Sequence[Any], groups: Sequence[Iterable[Row]]) -> list[Number | None]:
+def _gauges(sink: Sink, key: object, labels: Sequence[Any], tables: Sequence[Members]) -> list[Number | None]:
     """Gauges: sums over the rows of each owner. The most memory of one row is the result, by owner."""
     sums: dict[str, list[Number | None]] = {}
-    most: list[Number | None] = [None] * len(groups)
-    for form, stack in _stacks(groups).items():
-        memory = form.value_index(_MEMORY)
-        gauges = _gauges_of(form)
-        values = read_columns(stack.rows, "values", [index for _, index, _ in gauges])
-        for name, index, unknown in gauges:
-            column = sums.setdefault(name, [None] * len(groups))
-            numbers: list[Number] = values[index]
+    most: list[Number | None] = [None] * len(labels)
+    for members in tables:
+        memory = members.form.value_index(_MEMORY)
+        for name, index, unknown in _gauges_of(members.form):
+            column = sums.setdefault(name, [None] * len(labels))
+            numbers: list[Number] = members.values[index]
             all_known = unknown not in numbers
-            for owner, first, last in stack.spans:
+            for owner, first, last in members.spans:
                 known = numbers[first:last]
                 if not all_known:
                     known = [value for value in known if value != unknown]

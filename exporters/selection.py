@@ -47,6 +47,11 @@ class Selection:
         """Whether anything of this pool is shown."""
         return not self.pools or pool in self.pools
 
+    @property
+    def takes_every_host(self) -> bool:
+        """Whether no host of a pool that is shown is left out."""
+        return self.shard[1] == 1 and not self.host
+
     def takes_host(self, name: str, address: str) -> bool:
         """Whether a host, which is in a pool that is shown, is shown."""
         return self.in_shard(name) and (not self.host or self.host in (name, address))

@@ -40,10 +40,12 @@ class Samples(NamedTuple):
     convert: Convert | None = None
     rows: Timed | None = None
 
-    @property
-    def known(self) -> int:
-        """How many of the numbers are known."""
-        return len(self.numbers) - sum(self.numbers.count(value) for value in self.unknown)
+    def known(self) -> Samples:
+        """Those whose number is known."""
+        if not any(value in self.numbers for value in self.unknown):
+            return self
+        pairs = [pair for pair in zip(self.labels, self.numbers, strict=True) if pair[1] not in self.unknown]
+        return self._replace(labels=[label for label, _ in pairs], numbers=[number for _, number in pairs])
 
 
 class Description(NamedTuple):

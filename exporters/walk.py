@@ -6,20 +6,20 @@ is not known or no longer there is not handed over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sflow_gmetrics.datagram import decode_structure
 from sflow_gmetrics.errors import DecodeError
-from sflow_gmetrics.layout import Form
 from sflow_gmetrics.schema import Field, Role
-from sflow_gmetrics.snapshot import AgentStats, Host, Pool, Row, Service, Snapshot
+from sflow_gmetrics.snapshot import AgentStats, Host, Row, Service, Snapshot
 from sflow_gmetrics.structures import COUNTER_RECORDS
 from sflow_gmetrics.structures.virtual import DOMAIN_STATES
 from sflow_gmetrics.xdr import Cursor
 
 from . import families as f
-from .columns import Members, columns_of, group_by_form
+from .columns import columns_of
+from .members import Members, ServiceTable, group_by_form
 from .pool_sums import write_pool
 from .self_metrics import write_collector
 from .sink import Samples, Sink
@@ -40,17 +40,26 @@ def write(sink: Sink, snapshot: Snapshot) -> None:
     if "host" in selection.levels:
         _hosts(sink, hosts)
         known = [(host, host.row) for host in up if host.row is not None]
-        _role(sink, Role.HOST, group_by_form([(host.pool, host.name) for host, _ in known], [row for _, row in known]))
+        places = [(host.pool, host.name) for host, _ in known]
+        _role(sink, Role.HOST, group_by_form([(places, [row for _, row in known])]))
         _agents(sink, snapshot.agents)
         series.count("host")
+    tables = {pool.name: ServiceTable(pool) for pool in pools}
     if "service" in selection.levels:
-        _services(sink, [one for host in up for one in host.services])
+        services = [one for host in up for one in host.services]
+        if selection.takes_every_host:
+            members = [members for table in tables.values() for members in table.live]
+        else:
+            members = group_by_form([([one.place for one in services], [one.row for one in services])])
+        _services(sink, services, members)
         series.count("service")
     if "host" in selection.levels and "interface" in selection.groups:
         _interfaces(sink, up)
         series.count("interface")
     if "pool" in selection.levels:
-        _pools(sink, pools)
+        for pool in pools:
+            if selection.in_shard(pool.name):
+                write_pool(sink, pool, tables[pool.name])
         series.count("pool")
     if selection.wants_collector:
         write_collector(sink, snapshot, series.levels)
@@ -70,39 +79,33 @@ class _Series:
         self._before = self._sink.taken
 
 
-def _pools(sink: Sink, pools: Sequence[Pool]) -> None:
-    for pool in pools:
-        if sink.selection.in_shard(pool.name):
-            write_pool(sink, pool)
-
-
 # --- families that follow from fields
 
 
-def _role(sink: Sink, role: Role, forms: Mapping[Form, Members]) -> None:
+def _role(sink: Sink, role: Role, tables: Iterable[Members]) -> None:
     """All families of the rows of one role, form by form."""
     names = _LABELS[role]
-    for form, members in forms.items():
-        labels = sink.labels((role, form), names, members.places)
+    for members in tables:
+        labels = sink.labels((role, members.key), names, members.places)
         applications: Sequence[Any] = ()
-        for index, column in enumerate(columns_of(form, role)):
+        for index, column in enumerate(columns_of(members.form, role)):
             if not sink.selection.wants(column.family.name, column.group):
                 continue
             chosen = labels
             if column.per_application:
-                applications = applications or _applications(sink, role, form, members)
+                applications = applications or _applications(sink, role, members)
                 chosen = applications
             numbers = column.read(members)
             samples = Samples(
                 column.family.name, chosen, numbers, column.extra, column.unknown, column.convert, members
             )
-            sink.column((role, form, index), column.family, samples)
+            sink.column((role, members.key, index), column.family, samples)
 
 
-def _applications(sink: Sink, role: Role, form: Form, members: Members) -> Sequence[Any]:
+def _applications(sink: Sink, role: Role, members: Members) -> Sequence[Any]:
     """The labels of rows that are told apart by application too."""
     rows = [(*place, row.texts.get("application", "")) for place, row in zip(members.places, members.rows, strict=True)]
-    return sink.labels((role, form, "application"), (*_LABELS[role], "application"), rows)
+    return sink.labels((role, members.key, "application"), (*_LABELS[role], "application"), rows)
 
 
 # --- hosts, services, interfaces
@@ -160,50 +163,50 @@ _STATES = tuple(word.lower().replace(" ", "") for word in DOMAIN_STATES)
 _IF_TYPE, _IF_DIRECTION, _IF_STATUS = _field(1, "ifType"), _field(1, "ifDirection"), _field(1, "ifStatus")
 
 
-def _services(sink: Sink, services: Sequence[Service]) -> None:
+def _services(sink: Sink, services: Sequence[Service], tables: Sequence[Members]) -> None:
     """What the services do, what they are, and whether they run."""
-    forms = group_by_form([one.place for one in services], [one.row for one in services])
-    _role(sink, Role.SERVICE, forms)
+    _role(sink, Role.SERVICE, tables)
     f.SERVICE_INFO.info(sink, [one.info for one in services])
-    for form, members in forms.items():
-        index = form.value_index(_STATE)
+    for members in tables:
+        index = members.form.value_index(_STATE)
         if index is not None:
-            _states(sink, form, members, members.values[index])
-        if form.is_jvm:
+            _states(sink, members, members.values[index])
+        if members.form.is_jvm:
             texts = [tuple(row.texts.get(key, "") for key in _JVM_TEXTS) for row in members.rows]
             places = [(*a, *b) for a, b in zip(members.places, texts, strict=True)]
-            f.JVM_INFO.info(sink, places, form, members)
+            f.JVM_INFO.info(sink, places, members.key, members)
 
 
-def _states(sink: Sink, form: Form, members: Members, states: Sequence[int]) -> None:
+def _states(sink: Sink, members: Members, states: Sequence[int]) -> None:
     """Whether services run, and their states in words."""
-    labels = sink.labels((Role.SERVICE, form), f.SERVICE, members.places)
-    f.SERVICE_UP.many(sink, labels, [int(state in _RUNNING) for state in states], form, members)
+    labels = sink.labels((Role.SERVICE, members.key), f.SERVICE, members.places)
+    f.SERVICE_UP.many(sink, labels, [int(state in _RUNNING) for state in states], members.key, members)
     if sink.selection.wants(f.SERVICE_STATE.name, f.SERVICE_STATE.group):
         words = [_STATES[state] if state < len(_STATES) else "unknown" for state in states]
         places = [(*place, word) for place, word in zip(members.places, words, strict=True)]
-        f.SERVICE_STATE.info(sink, places, form, members)
+        f.SERVICE_STATE.info(sink, places, members.key, members)
 
 
 def _interfaces(sink: Sink, hosts: Sequence[Host]) -> None:
     """What the interfaces do, what they are, and whether they work."""
     ports = [(host, one) for host in hosts for one in host.interfaces]
-    forms = group_by_form([(host.pool, host.name, one.name) for host, one in ports], [one.row for _, one in ports])
-    _role(sink, Role.INTERFACE, forms)
+    places = [(host.pool, host.name, one.name) for host, one in ports]
+    tables = group_by_form([(places, [one.row for _, one in ports])])
+    _role(sink, Role.INTERFACE, tables)
     duplex = {1: "full", 2: "half", 3: "in", 4: "out"}
-    for form, members in forms.items():
-        index, kind, direction = (form.value_index(one) for one in (_IF_STATUS, _IF_TYPE, _IF_DIRECTION))
+    for members in tables:
+        index, kind, direction = (members.form.value_index(one) for one in (_IF_STATUS, _IF_TYPE, _IF_DIRECTION))
         if index is None or kind is None or direction is None:
             continue
         rows = [
             (*place, str(row.values[0]), str(row.values[kind]), duplex.get(row.values[direction], "unknown"))
             for place, row in zip(members.places, members.rows, strict=True)
         ]
-        f.INTERFACE_INFO.info(sink, rows, form, members)
-        labels = sink.labels((Role.INTERFACE, form), f.INTERFACE, members.places)
+        f.INTERFACE_INFO.info(sink, rows, members.key, members)
+        labels = sink.labels((Role.INTERFACE, members.key), f.INTERFACE, members.places)
         status = members.values[index]
-        f.INTERFACE_ADMIN_UP.many(sink, labels, [value & 1 for value in status], form, members)
-        f.INTERFACE_UP.many(sink, labels, [value >> 1 & 1 for value in status], form, members)
+        f.INTERFACE_ADMIN_UP.many(sink, labels, [value & 1 for value in status], members.key, members)
+        f.INTERFACE_UP.many(sink, labels, [value >> 1 & 1 for value in status], members.key, members)
 
 
 # --- agents

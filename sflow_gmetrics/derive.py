@@ -120,15 +120,15 @@ class _PoolDraft:
         for source in agent.sources.values():
             role = source.role
             if role is Role.SERVICE:
-                groups.setdefault(source.service, []).append((source, Row(source)))
+                groups.setdefault(source.service, []).append((source, Row.of(source)))
             elif role is Role.HOST:
-                own = Row(source)
+                own = Row.of(source)
                 self.rows.append(own)
                 if source is agent.host:
                     texts = source.texts
                     row = own if up else None
             elif role is Role.INTERFACE and up and now <= source.expires:
-                interfaces.append(Interface(source.name, source.ds_index, Row(source)))
+                interfaces.append(Interface(source.name, source.ds_index, Row.of(source)))
         services: list[Service] = []
         used: set[str] = set()
         for group, members in groups.items():
@@ -219,13 +219,8 @@ def merge_rows(live: list[Row], everyone: list[Row], departed: Mapping[tuple[str
     `departed` are totals of members that have been forgotten, so that no sum falls.
     """
     first = live[0]
-    merged = object.__new__(Row)
-    merged.form, merged.texts, merged.moments = first.form, first.texts, first.moments
-    merged.elapsed = max(row.elapsed for row in live)  # the first may have none: it has just begun
-    merged.missed = frozenset()
-    merged.alive = max(row.alive for row in live)
-    merged.interval = max(row.interval for row in live)
-    merged.base = [None] * len(first.form.counters)
+    alive = set(map(id, live))
+    elapsed = max(row.elapsed for row in live)  # the first may have none: it has just begun
     values: list[Any] = []
     for index, one in enumerate(first.form.fields):
         if one.kind is not Kind.GAUGE:
@@ -234,7 +229,6 @@ def merge_rows(live: list[Row], everyone: list[Row], departed: Mapping[tuple[str
         parts = [row.values[at] for row in live if (at := row.form.value_index(one)) is not None]
         known = [part for part in parts if part != one.type.unavailable]
         values.append(sum(known) if known else one.type.unavailable)
-    merged.values = tuple(values)
     totals: list[int | None] = []
     deltas: list[int | None] = []
     for one in first.form.counters:
@@ -242,10 +236,21 @@ def merge_rows(live: list[Row], everyone: list[Row], departed: Mapping[tuple[str
         known_totals = [total for row, at in present if (total := row.totals[at]) is not None]
         family = one.family.name if one.family is not None else ""
         totals.append(sum(known_totals) + departed.get((family, one.name), 0) if known_totals else None)
-        rate = [delta / row.elapsed for row, at in present if row in live and (delta := row.deltas[at]) is not None]
-        deltas.append(round(sum(rate) * merged.elapsed) if rate else None)
-    merged.totals, merged.deltas = totals, deltas
-    return merged
+        rate = [
+            delta / row.elapsed for row, at in present if id(row) in alive and (delta := row.deltas[at]) is not None
+        ]
+        deltas.append(round(sum(rate) * elapsed) if rate else None)
+    return first._replace(
+        mended=tuple(values),
+        previous=tuple(totals),
+        offsets=(0,) * len(totals),
+        given=deltas,
+        elapsed=elapsed,
+        base=[None] * len(totals),
+        alive=max(row.alive for row in live),
+        interval=max(row.interval for row in live),
+        missed=frozenset(),
+    )
 
 
 def _agent_stats(agent: Agent, host: Host | None, now: float) -> AgentStats:

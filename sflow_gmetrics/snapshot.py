@@ -12,10 +12,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from .config import Config
-from .layout import Form
+from .layout import Form, Shape
 from .remote import Remote
 from .source import Source, deltas_of, totals_of
 
@@ -30,7 +31,30 @@ Info = tuple[str, str, str, str, str, str]
 """A place with UUID and data source."""
 
 
-class Row:
+class _Held(NamedTuple):
+    """What a row holds of its source. A merged row is `mended` throughout, and nothing is read from its bytes."""
+
+    form: Form
+    shape: Shape
+    raw: bytes
+    mended: tuple[Any, ...] | None
+    previous: tuple[int | None, ...]
+    before: tuple[int | None, ...]
+    offsets: tuple[int | None, ...]
+    given: list[int | None] | None
+    base: list[int | None]
+    elapsed: float
+    alive: float
+    texts: Mapping[str, str]
+    moments: Mapping[int, float]
+    missed: frozenset[int]
+    interval: float
+
+
+_HELD_OF = attrgetter(*_Held._fields[:-1])
+
+
+class Row(_Held):
     """The numbers of one data source (or of several, merged under one name).
 
     `values` in the order of `form.fields`; `totals`, `base` and `deltas` in that of
@@ -40,63 +64,32 @@ class Row:
     counters that the newest sample does not know.
     """
 
-    __slots__ = (
-        "_source",
-        "alive",
-        "base",
-        "deltas",
-        "elapsed",
-        "form",
-        "interval",
-        "missed",
-        "moments",
-        "texts",
-        "totals",
-        "values",
-    )
-
     values: tuple[Any, ...]
     totals: list[int | None]
     deltas: list[int | None]
 
-    def __init__(self, source: Source) -> None:
-        self._source = (
-            source.shape,
-            source.raw,
-            source.mended,
-            source.previous,
-            source.before,
-            source.offsets,
-            source.given,
-        )
-        self.form: Form = source.form
-        self.base: list[int | None] = source.base
-        self.elapsed: float = source.elapsed
-        self.alive: float = source.alive
-        self.interval: float = source.own_interval
-        self.texts: Mapping[str, str] = source.texts
-        self.moments: Mapping[int, float] = source.moments
-        self.missed: frozenset[int] = source.missed
+    @classmethod
+    def of(cls, source: Source) -> Row:
+        """What the source holds now; one call takes most of it, for there are many sources."""
+        return tuple.__new__(cls, (*_HELD_OF(source), source.own_interval))
 
     def __getattr__(self, name: str) -> Any:
         """The numbers are worked out when they are first looked at."""
-        if name not in ("values", "totals", "deltas"):
-            raise AttributeError(name)
-        shape, raw, mended, previous, before, offsets, given = self._source
         found: Any
         if name == "values":
-            found = mended or shape.read_values(raw)
+            found = self.mended or self.shape.read_values(self.raw)
         elif name == "totals":
-            found = totals_of(previous, offsets)
+            found = totals_of(self.previous, self.offsets)
+        elif name == "deltas":
+            found = deltas_of(self.previous, self.before, self.given)
         else:
-            found = deltas_of(previous, before, given)
-        setattr(self, name, found)
+            raise AttributeError(name)
+        self.__dict__[name] = found
         return found
 
     def record(self, tag: int) -> bytes:
         """The bytes of the newest sample's record with this tag; none without it."""
-        raw: bytes = self._source[1]
-        offset = 4
+        raw, offset = self.raw, 4
         while offset + 8 <= len(raw):
             found, length = _RECORD(raw, offset)
             if found == tag:

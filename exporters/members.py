@@ -1,0 +1,219 @@
+"""The rows of a page's hosts and services, and their numbers as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from itertools import chain
+from operator import attrgetter, is_, itemgetter
+from typing import Any
+
+from sflow_gmetrics.layout import Form, Shape
+from sflow_gmetrics.snapshot import Pool, Row
+
+from .wire_columns import WireColumns
+
+AT_ONCE = 1_000
+"""How many rows are read together: they stay in the processor's cache, and other threads get their turn."""
+
+
+class _Columns(dict[int, list[Any]]):
+    """Columns by index, each read when it is first asked for."""
+
+    def __init__(self, read: Callable[[int], list[Any]]) -> None:
+        super().__init__()
+        self._read = read
+
+    def __missing__(self, index: int) -> list[Any]:
+        column = self[index] = self._read(index)
+        return column
+
+
+class Members:
+    """The rows of one form, whose they are, and their numbers by column.
+
+    `key` tells them from others, in every snapshot. `spans` are (owner, from, to): the rows of an
+    owner, which can have several spans. `values` are the columns of gauges and other numbers
+    that are no counters, by index in the form's fields; `totals` and `base` those of counters,
+    by index in the form's counters, and `counters` the totals that the newest sample knows.
+    """
+
+    def __init__(self, form: Form, key: object) -> None:
+        self.form = form
+        self.key = (form, key)
+        self._runs: list[tuple[Shape, Sequence[Row]]] = []
+        self.places: list[Any] = []
+        self.rows: list[Row] = []
+        self.spans: list[tuple[int, int, int]] = []
+        self.values: Mapping[int, list[Any]] = _Columns(self._value)
+        self.totals: Mapping[int, list[int | None]] = _Columns(self._total)
+        self.counters: Mapping[int, list[int | None]] = _Columns(self._counter)
+        self.base: Mapping[int, list[int | None]] = _Columns(self._base)
+
+    def extend(self, shape: Shape, run: _Run) -> None:
+        """Take the rows of one more shape."""
+        before = len(self.rows)
+        self._runs.append((shape, run.rows))
+        self.places += run.places
+        self.rows += run.rows
+        self.spans += [(owner, before + first, before + last) for owner, first, last in run.spans]
+
+    @cached_property
+    def times(self) -> list[float]:
+        """When the newest sample of each row came, in seconds since the epoch."""
+        return list(map(attrgetter("alive"), self.rows))
+
+    @cached_property
+    def _tables(self) -> list[WireColumns]:
+        """The bytes of the samples, a bounded number at once."""
+        return [
+            WireColumns(shape, list(map(attrgetter("raw"), rows[start : start + AT_ONCE])))
+            for shape, rows in self._runs
+            for start in range(0, len(rows), AT_ONCE)
+        ]
+
+    @cached_property
+    def _careful(self) -> list[tuple[int, Row]]:
+        """The rows, and where they stand, whose numbers are not just what their samples say."""
+        if not any(map(attrgetter("missed"), self.rows)) and not any(map(attrgetter("mended"), self.rows)):
+            return []
+        return [(number, row) for number, row in enumerate(self.rows) if row.missed or row.mended]
+
+    @cached_property
+    def _offsets(self) -> list[tuple[int | None, ...]]:
+        """By how much the totals of each row are ahead of what its sample says; empty if no total is."""
+        offsets = list(map(attrgetter("offsets"), self.rows))
+        return offsets if offsets.count((0,) * len(self._raw)) < len(offsets) else []
+
+    @cached_property
+    def _raw(self) -> list[int]:
+        """Where the raw value of each counter stands."""
+        return [index for index, one in enumerate(self.form.fields) if one.is_counter]
+
+    def _wire(self, index: int) -> list[Any]:
+        return list(chain.from_iterable([table.column(index) for table in self._tables]))
+
+    def _value(self, index: int) -> list[Any]:
+        column = self._wire(index)
+        for number, row in self._careful:
+            column[number] = row.values[index]
+        return column
+
+    def _total(self, at: int) -> list[int | None]:
+        column: list[Any] = self._wire(self._raw[at])
+        ahead = list(map(itemgetter(at), self._offsets))
+        if any(ahead):
+            column = [None if more is None else number + more for number, more in zip(column, ahead, strict=True)]
+        for number, row in self._careful:
+            column[number] = row.totals[at]
+        return column
+
+    def _counter(self, at: int) -> list[int | None]:
+        unavailable = self.form.counters[at].type.unavailable
+        column = self.totals[at]
+        missed = [
+            number for number, row in self._careful if at in row.missed and row.values[self._raw[at]] == unavailable
+        ]
+        if missed:
+            column = column.copy()
+            for number in missed:
+                column[number] = None
+        return column
+
+    @cached_property
+    def _bases(self) -> list[list[int | None]]:
+        return list(map(attrgetter("base"), self.rows))
+
+    def _base(self, at: int) -> list[int | None]:
+        return list(map(itemgetter(at), self._bases))
+
+
+class _Run:
+    """Rows of one shape."""
+
+    def __init__(self) -> None:
+        self.places: list[Any] = []
+        self.rows: list[Row] = []
+        self.spans: list[tuple[int, int, int]] = []
+
+    def extend(self, owner: int, places: Sequence[Any], rows: Sequence[Row]) -> None:
+        """Take some rows of an owner."""
+        before = len(self.rows)
+        self.places += places
+        self.rows += rows
+        self.spans.append((owner, before, len(self.rows)))
+
+
+Owned = tuple[Sequence[Any], Sequence[Row]]
+"""Rows, and whose each is: its label values, for those that have some."""
+
+
+def group_by_form(owners: Iterable[Owned], key: object = None) -> list[Members]:
+    """The rows of several owners, those of one form together, and among these those of one shape."""
+    runs: dict[Shape, _Run] = {}
+    for owner, (places, rows) in enumerate(owners):
+        for shape, some_places, some_rows in _by_shape(places, rows):
+            run = runs.get(shape) or runs.setdefault(shape, _Run())
+            run.extend(owner, some_places, some_rows)
+    forms: dict[Form, Members] = {}
+    for shape, run in runs.items():
+        members = forms.get(shape.form) or forms.setdefault(shape.form, Members(shape.form, key))
+        members.extend(shape, run)
+    return list(forms.values())
+
+
+def _by_shape(places: Sequence[Any], rows: Sequence[Row]) -> Iterable[tuple[Shape, Sequence[Any], Sequence[Row]]]:
+    shapes = list(map(attrgetter("shape"), rows))
+    if shapes and shapes.count(shapes[0]) == len(shapes):  # the usual case: one service on many hosts
+        return [(shapes[0], places, rows)]
+    found: dict[Shape, tuple[list[Any], list[Row]]] = {}
+    for shape, place, row in zip(shapes, places, rows, strict=True):
+        some = found.get(shape) or found.setdefault(shape, ([], []))
+        some[0].append(place)
+        some[1].append(row)
+    return [(shape, *some) for shape, some in found.items()]
+
+
+_NOBODY: Owned = ((), ())
+
+
+class ServiceTable:
+    """The services of a pool as columns, an owner for each service of the pool.
+
+    `live` are the members that live, `everyone` all rows that count for the pool. Where the two
+    are the same, which is usual, they are read once.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    @cached_property
+    def _members(self) -> list[Owned]:
+        return [
+            (list(map(attrgetter("place"), one.members)), list(map(attrgetter("row"), one.members)))
+            for one in self._pool.services
+        ]
+
+    @cached_property
+    def _alike(self) -> list[bool]:
+        pairs = zip(self._members, self._pool.services, strict=True)
+        return [len(rows) == len(one.rows) and all(map(is_, rows, one.rows)) for (_, rows), one in pairs]
+
+    @cached_property
+    def _shared(self) -> list[Members]:
+        pairs = zip(self._members, self._alike, strict=True)
+        return group_by_form((owned if alike else _NOBODY for owned, alike in pairs), (self._pool.name, "all"))
+
+    @cached_property
+    def live(self) -> list[Members]:
+        """The members that live now."""
+        pairs = zip(self._members, self._alike, strict=True)
+        others = (_NOBODY if alike else owned for owned, alike in pairs)
+        return [*self._shared, *group_by_form(others, (self._pool.name, "live"))]
+
+    @cached_property
+    def everyone(self) -> list[Members]:
+        """All rows that count."""
+        pairs = zip(self._pool.services, self._alike, strict=True)
+        others = (_NOBODY if alike else (one.rows, one.rows) for one, alike in pairs)
+        return [*self._shared, *group_by_form(others)]
