@@ -16,6 +16,7 @@ from exporters.runtime import Runtime
 
 from .collector import Collector
 from .config import OFF, Config
+from .derive import derive_snapshot
 from .errors import InputError
 from .events import EventLog
 from .inputs.federation import Federation
@@ -28,6 +29,8 @@ from .storage import Storage, ViewFiles
 
 log = logging.getLogger("sflow_gmetrics")
 
+TURN = 0.0005
+"""For how many seconds who makes a snapshot lets others have the lock."""
 PULSE = 1.0
 """Seconds between two looks at what is gone, and what has been noticed."""
 PAUSE = 10.0
@@ -119,7 +122,15 @@ class App:
         drops = self.ports.kernel_drops()
         with self._lock:
             self.collector.kernel_drops = drops
-            return self.collector.snapshot(self._clock())
+            now = self._clock()
+            self.collector.sweep(now)
+            return derive_snapshot(self.collector, now, self._pause)
+
+    def _pause(self) -> None:
+        """Let the lock go for a moment, long enough for a thread that waits for it to wake up."""
+        self._lock.release()
+        time.sleep(TURN)
+        self._lock.acquire()
 
     def _take_remotes(self, remotes: tuple[Remote, ...]) -> None:
         """What other collectors have, from the federation."""

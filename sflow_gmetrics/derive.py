@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .agent import Agent
@@ -21,21 +21,41 @@ from .snapshot import (
     Service,
     Snapshot,
 )
-from .source import DEFAULT_INTERVAL, Source
+from .source import DEFAULT_INTERVAL, INTERVALS_TO_LIVE, Source
 
 if TYPE_CHECKING:
     from .collector import Collector
 
 
-def derive_snapshot(collector: Collector, now: float) -> Snapshot:
-    """The collector's state at `now` as a value."""
+AT_ONCE = 1_000
+"""How many sources are looked at before others may have a turn."""
+
+
+def derive_snapshot(collector: Collector, now: float, pause: Callable[[], None] | None = None) -> Snapshot:
+    """The collector's state at `now` as a value.
+
+    `pause` is called again and again on the way, between two agents, and the collector may take
+    datagrams meanwhile. Where that has moved work from a member to the ledger, which must not
+    be counted twice, all is done anew without a pause.
+    """
+    version = collector.ledger.version
+    snapshot = _derive(collector, now, pause)
+    return snapshot if collector.ledger.version == version else _derive(collector, now, None)
+
+
+def _derive(collector: Collector, now: float, pause: Callable[[], None] | None) -> Snapshot:
     names = _host_names(collector.agents.values(), now)
     pools: dict[str, _PoolDraft] = {}
     agents = []
-    for agent in collector.agents.values():
+    done = 0
+    for agent in list(collector.agents.values()):
         draft = pools.setdefault(agent.pool, _PoolDraft(agent.pool))
         host = draft.add(agent, names.get(agent.address), now)
         agents.append(_agent_stats(agent, host, now))
+        done += len(agent.sources)
+        if done > AT_ONCE and pause is not None:
+            pause()
+            done = 0
     for pool, service, kind in collector.ledger.sums:
         draft = pools.setdefault(pool, _PoolDraft(pool))
         if service:
@@ -132,7 +152,7 @@ class _PoolDraft:
         services: list[Service] = []
         used: set[str] = set()
         for group, members in groups.items():
-            services.extend(self._services(name or "", group, members, agent, up and name is not None, now, used))
+            services += self._services(name or "", group, members, agent, up and name is not None, now, used)
         if name is None:
             return None
         host = Host(
@@ -168,7 +188,7 @@ class _PoolDraft:
         pooled = self.service(group, members[0][0].kind)
         for source, row in members:
             self.service(group, source.kind).rows.append(row)
-        live = [(source, row) for source, row in members if up and now <= source.expires]
+        live = [one for one in members if up and now <= one[1].alive + INTERVALS_TO_LIVE * one[1].interval]
         if not live:
             return
         first = live[0][0]

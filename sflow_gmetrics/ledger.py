@@ -30,6 +30,8 @@ class Ledger:
 
     def __init__(self, series: int) -> None:
         self.sums: dict[Key, Sums] = {}
+        self.version = 0
+        """Another one each time that work goes from a member to the ledger."""
         self._limit = min(LIMIT, max(series // SERIES, 1))
 
     def retire(self, source: Source) -> None:
@@ -43,6 +45,7 @@ class Ledger:
                 continue
             if sums is None:
                 sums = self._open(source.agent.pool, source.service, source.kind)
+                self.version += 1
             sums[key] = sums.get(key, 0) + total - base
         source.base = list(source.totals)
 

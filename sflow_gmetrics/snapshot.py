@@ -98,8 +98,7 @@ class Row(_Held):
         return b""
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(NamedTuple):
     """A service on one host.
 
     `place` is (pool, host, service, kind) and `info` that with UUID and data source

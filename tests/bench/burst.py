@@ -1,4 +1,8 @@
-"""A burst at the full speed of the loopback into `serve` as it is configured by default: nothing may be lost."""
+"""A burst into `serve` with its default configuration, in peace and while a large page is made: nothing may be lost.
+
+The burst in peace comes at the full speed of the loopback; that during a scrape at 50,000
+datagrams per second, so that it lasts while the page is made.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,10 @@ from .ingest import OURS
 from .measure import Result, Size, udp_queue
 from .traffic import rounds
 
+_RATE = 50_000
+"""Datagrams per second while a page is rendered."""
+_TOGETHER = 50
+"""Datagrams that are sent without a pause."""
 _PACED = 1 << 16
 """Bytes that may wait in the queue while the sources are introduced."""
 
@@ -33,33 +41,43 @@ def run(size: Size) -> list[Result]:
                 if number % 16 == 0:
                     wait_for("room in the queue", lambda: udp_queue(port)[0] < _PACED, pause=0.001)
             served.page()
-            quiet = _burst(sender, served, list(itertools.islice(payloads, size.burst)))
-            busy = _burst(sender, served, list(itertools.islice(payloads, size.burst)), scrape=True)
-    return [_result("quiet", size, *quiet), _result("during a scrape", size, *busy)]
+            start = time.monotonic()
+            lines = served.page().count(b"\n")
+            half = (time.monotonic() - start) / 2
+            results = [_result("quiet", size, *_burst(sender, served, list(itertools.islice(payloads, size.burst))))]
+            for when, wait in (("begins", 0.02), ("is half done", half)):
+                burst = _burst(sender, served, list(itertools.islice(payloads, size.burst)), wait)
+                results.append(_result(f"a scrape {when}", size, *burst, f"{lines:,} lines; "))
+    return results
 
 
-def _result(when: str, size: Size, lost: int, seconds: float, taken: float) -> Result:
-    note = f"sent in {taken * 1000:.0f} ms, caught up after {seconds * 1000:.0f} ms{_advice(lost)}"
+def _result(when: str, size: Size, lost: int, seconds: float, taken: float, about: str = "") -> Result:
+    note = f"{about}sent in {taken * 1000:.0f} ms, caught up after {seconds * 1000:.0f} ms{_advice(lost)}"
     return Result(f"burst of {size.burst:,} datagrams, {when}", "lost", lost, limit=0, note=note)
 
 
 def _burst(
-    sender: socket.socket, served: Served, payloads: list[bytes], scrape: bool = False
+    sender: socket.socket, served: Served, payloads: list[bytes], wait: float | None = None
 ) -> tuple[int, float, float]:
-    """Datagrams lost, seconds until the queue was empty, seconds to send them."""
+    """Datagrams lost, seconds until the queue was empty, seconds to send them.
+
+    With `wait` a scrape has begun that many seconds before.
+    """
     port = served.sflow[1]
     before = udp_queue(port)[1]
     scraper = threading.Thread(target=served.page)
-    if scrape:
+    if wait is not None:
         scraper.start()
-        time.sleep(0.02)
+        time.sleep(wait)
     start = time.monotonic()
-    for payload in payloads:
+    for number, payload in enumerate(payloads):
+        if wait is not None and number % _TOGETHER == 0:
+            time.sleep(max(start + number / _RATE - time.monotonic(), 0.0))
         sender.send(payload)
     taken = time.monotonic() - start
     wait_for("an empty receive queue", lambda: udp_queue(port)[0] == 0, seconds=60, pause=0.002)
     seconds = time.monotonic() - start
-    if scrape:
+    if wait is not None:
         scraper.join()
     return udp_queue(port)[1] - before, seconds, taken
 

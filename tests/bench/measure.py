@@ -25,7 +25,7 @@ class Size:
     repeats: int = 9
     large_hosts: int = 900
     burst: int = 10_000
-    burst_hosts: int = 500
+    burst_hosts: int = 900
 
 
 @dataclass(frozen=True)
