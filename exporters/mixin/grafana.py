@@ -178,7 +178,6 @@ def _(panel: Graph) -> Json:
     defaults: Json = {"color": {"mode": "palette-classic"}, "custom": custom, "mappings": [], "unit": panel.unit}
     overrides = []
     if panel.below:
-        defaults["custom"]["axisCenteredZero"] = True
         overrides.append(_override("byRegexp", f"/{panel.below}$/", ("custom.transform", "negative-Y")))
     else:
         defaults["min"] = 0

@@ -126,10 +126,10 @@ def _plain_rules() -> Iterator[str]:
 
 
 def _cpu_rules() -> Iterator[str]:
-    """The first CPU of each host, and copies of it for the others."""
+    """The first CPU of each host, and each further one from the one before it: as much work as there are CPUs."""
     times = "max by (pool, host, mode) (sflow_host_cpu_seconds_total)"
     yield _rule("node_cpu_seconds_total", _named(f"{times} / on (pool, host) group_left () {_host('cpus')}"), cpu="0")
     for number in range(1, CPUS):
-        first = f'node_cpu_seconds_total{{cpu="0", job="{JOB}"}}'
-        expr = f"{first} and on (pool, host) sflow_host_cpus > {number}"
+        before = f'node_cpu_seconds_total{{cpu="{number - 1}", job="{JOB}"}}'
+        expr = f"{before} and on (pool, host) sflow_host_cpus > {number}"
         yield _rule("node_cpu_seconds_total", expr, cpu=str(number))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+RATE = "[$__rate_interval]"
+"""The range of every rate: Grafana's own choice for the time that is shown."""
 Step = tuple[str, float]
 """From this value on, a panel has this colour; the value of the first one does not matter."""
 GOOD_BAD: tuple[Step, ...] = (("green", 0), ("red", 1))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from .panels import GOOD_BAD, RATIO, Column, Dashboard, Graph, Label, Query, Row, Stat, Table, Variable, link_to
+from .panels import GOOD_BAD, RATE, RATIO, Column, Dashboard, Graph, Label, Query, Row, Stat, Table, Variable, link_to
 
 _POOLS = 'pool=~"$pool"'
-_RATE = "[$__rate_interval]"
 _FREE = " + ".join(f"sflow_host_memory_{part}_bytes{{{_POOLS}}}" for part in ("free", "buffers", "cached"))
-_CPU = f"rate(sflow_pool_cpu_seconds_total{{{_POOLS}}}{_RATE})"
-_IDLE = f'rate(sflow_pool_cpu_seconds_total{{{_POOLS}, mode="idle"}}{_RATE})'
-_NOT_IDLE = f'rate(sflow_pool_cpu_seconds_total{{{_POOLS}, mode!="idle"}}{_RATE})'
+_CPU = f"rate(sflow_pool_cpu_seconds_total{{{_POOLS}}}{RATE})"
+_IDLE = f'rate(sflow_pool_cpu_seconds_total{{{_POOLS}, mode="idle"}}{RATE})'
+_NOT_IDLE = f'rate(sflow_pool_cpu_seconds_total{{{_POOLS}, mode!="idle"}}{RATE})'
 _BY_SERVICE = "sum by (pool, service, kind)"
 
 
@@ -26,7 +25,7 @@ def _hosts(state: str, by: str = "") -> str:
 
 
 def _rate(name: str, by: str) -> str:
-    return f"sum by ({by}) (rate({name}{{{_POOLS}}}{_RATE}))"
+    return f"sum by ({by}) (rate({name}{{{_POOLS}}}{RATE}))"
 
 
 def _top(name: str, legend: str = "") -> Query:

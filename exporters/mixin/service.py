@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from .panels import GOOD_BAD, Column, Dashboard, Graph, Label, Query, Row, Stat, Table, Variable, link_to
+from .panels import GOOD_BAD, RATE, Column, Dashboard, Graph, Label, Query, Row, Stat, Table, Variable, link_to
 
 _IT = 'pool="$pool", service="$service"'
-_RATE = "[$__rate_interval]"
 
 
 def _pool(name: str) -> str:
     """The increase of a counter of the service over its pool."""
-    return f"sum(rate(sflow_pool_service_{name}_total{{{_IT}}}{_RATE}))"
+    return f"sum(rate(sflow_pool_service_{name}_total{{{_IT}}}{RATE}))"
 
 
 def _host(name: str, by: str = "host") -> str:
     """The increase of a counter of the service on each host."""
-    return f"sum by ({by}) (rate(sflow_{name}_total{{{_IT}}}{_RATE}))"
+    return f"sum by ({by}) (rate(sflow_{name}_total{{{_IT}}}{RATE}))"
 
 
 def _gauge(name: str, by: str = "host") -> str:
@@ -24,7 +23,7 @@ def _gauge(name: str, by: str = "host") -> str:
 
 _UP = 'sum(sflow_pool_hosts{pool="$pool", state="up"})'
 _HOSTS = f"sum(sflow_pool_service_hosts{{{_IT}}})"
-_POOL_CPU = 'sum(rate(sflow_pool_cpu_seconds_total{pool="$pool"}[$__rate_interval]))'
+_POOL_CPU = f'sum(rate(sflow_pool_cpu_seconds_total{{pool="$pool"}}{RATE}))'
 
 _NOW = Row(
     "Now",

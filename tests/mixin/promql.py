@@ -38,7 +38,9 @@ def rules(kind: str, *files: Path) -> dict[str, dict[str, Any]]:
 
 def families() -> set[str]:
     """The families that can be on our page: those that are declared, and what the program says of itself."""
-    source = "\n".join(path.read_text("utf-8") for path in (ROOT / "exporters").glob("*.py"))
+    source = "\n".join(
+        path.read_text("utf-8") for room in (ROOT / "exporters", ROOT / "sflow_gmetrics") for path in room.glob("*.py")
+    )
     own = set(re.findall(r'"(sflow_collector_\w+)"', source))
     return {row[0] for row in family_rows(EXTRAS)} | own | {f"{name}_total" for name in own} | _OTHERS
 

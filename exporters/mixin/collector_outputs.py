@@ -1,0 +1,143 @@
+"""The rows of the collectors' dashboard about what goes out, and how all its rows speak of them."""
+
+from __future__ import annotations
+
+from .panels import RATE, Graph, Query, Row
+
+THESE = 'instance=~"$instance"'
+
+
+def rate_of(name: str, by: str = "") -> str:
+    """How fast a counter grows."""
+    return f"sum{by} (rate(sflow_{name}_total{{{THESE}}}{RATE}))"
+
+
+def sum_of(name: str, by: str = "", more: str = "") -> str:
+    """The sum of one of the collectors' own gauges."""
+    return f"sum{by} (sflow_collector_{name}{{{THESE}{more}}})"
+
+
+def by(label: str) -> str:
+    """The words that keep a label in a sum."""
+    return f" by ({label})"
+
+
+def of_process(before: str, behind: str = "") -> str:
+    """A metric of the collectors' processes, and of no other."""
+    return (
+        f"max by (instance) ({before}{{{THESE}}}{behind} and on (job, instance) sflow_collector_build_info{{{THESE}}})"
+    )
+
+
+OUTPUT = Row(
+    "What goes out",
+    (
+        Graph(
+            title="HTTP answers",
+            description="Answers of the web port by endpoint and status.",
+            unit="reqps",
+            queries=(Query(rate_of("collector_scrapes", by("endpoint, code")), "{{endpoint}} {{code}}"),),
+        ),
+        Graph(
+            title="Time to make a page",
+            description="How long the newest page of each kind took.",
+            unit="s",
+            queries=(
+                Query(
+                    f"max by (instance, endpoint) (sflow_collector_render_duration_seconds{{{THESE}}})",
+                    "{{instance}} {{endpoint}}",
+                ),
+            ),
+        ),
+        Graph(
+            title="XML documents",
+            description="Documents given to gmetad and other readers of Ganglia's XML, by port.",
+            unit="reqps",
+            queries=(Query(rate_of("collector_xml_requests", by("port")), "{{port}}"),),
+        ),
+        Graph(
+            title="HTTP connections",
+            description="Connections of the web port that are open, and how many there can be.",
+            queries=(
+                Query(sum_of("http_connections", by("instance")), "{{instance}} open"),
+                Query(sum_of("http_connections_limit", by("instance")), "{{instance}} limit"),
+            ),
+        ),
+        Graph(
+            title="Series",
+            description="Series on the Prometheus page by level.",
+            queries=(Query(sum_of("series", by("level")), "{{level}}"),),
+            stacked=True,
+        ),
+        Graph(
+            title="Other collectors",
+            description="Whether the newest poll of each source succeeded.",
+            queries=(Query(f"min by (source) (sflow_collector_source_up{{{THESE}}})", "{{source}}"),),
+            highest=1,
+        ),
+    ),
+)
+
+RRD = Row(
+    "RRD files",
+    (
+        Graph(
+            title="Values",
+            description="Values for RRD files by outcome.",
+            unit="ops",
+            queries=(Query(rate_of("collector_rrd_updates", by("outcome")), "{{outcome}}"),),
+        ),
+        Graph(
+            title="Queue",
+            description="Values that wait for the engine.",
+            queries=(Query(sum_of("rrd_queue_length", by("instance")), "{{instance}}"),),
+        ),
+        Graph(
+            title="Behind",
+            description="Time since values were stored last.",
+            unit="s",
+            queries=(
+                Query(
+                    f"time() - max by (instance) (sflow_collector_rrd_last_write_timestamp_seconds{{{THESE}}} > 0)",
+                    "{{instance}}",
+                ),
+            ),
+        ),
+        Graph(
+            title="Files",
+            description="RRD files that are written.",
+            queries=(Query(sum_of("rrd_files", by("instance")), "{{instance}}"),),
+        ),
+    ),
+)
+
+PROCESS = Row(
+    "Process",
+    (
+        Graph(
+            title="CPU",
+            description="CPUs that the process uses.",
+            queries=(Query(of_process("rate(process_cpu_seconds_total", RATE + ")"), "{{instance}}"),),
+        ),
+        Graph(
+            title="Memory",
+            description="Resident memory of the process.",
+            unit="bytes",
+            queries=(Query(of_process("process_resident_memory_bytes"), "{{instance}}"),),
+        ),
+        Graph(
+            title="File descriptors",
+            description="Open file descriptors, and how many there may be.",
+            queries=(
+                Query(of_process("process_open_fds"), "{{instance}} open"),
+                Query(of_process("process_max_fds"), "{{instance}} limit"),
+            ),
+        ),
+        Graph(
+            title="Receive buffer",
+            description="Size of the buffer for datagrams that wait.",
+            unit="bytes",
+            queries=(Query(sum_of("receive_buffer_bytes", by("instance")), "{{instance}}"),),
+        ),
+    ),
+)
