@@ -5,7 +5,7 @@
 #    source ~/.local/share/bash_completion/sflow-gmetrics
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_sflow_gmetrics_subparsers=(serve decode replay simulate check-config views metrics)
+_shtab_sflow_gmetrics_subparsers=(serve decode replay simulate check-config views doctor metrics)
 
 _shtab_sflow_gmetrics_serve_option_strings=(-h --help --config --demo)
 _shtab_sflow_gmetrics_decode_option_strings=(-h --help --port)
@@ -13,6 +13,7 @@ _shtab_sflow_gmetrics_replay_option_strings=(-h --help --to --speed --loop --por
 _shtab_sflow_gmetrics_simulate_option_strings=(-h --help --to --hosts --services --interval --duration --seed --restarts --failures --pools)
 _shtab_sflow_gmetrics_check_config_option_strings=(-h --help --hosts --services)
 _shtab_sflow_gmetrics_views_option_strings=(-h --help --output --reports --from)
+_shtab_sflow_gmetrics_doctor_option_strings=(-h --help --url --user --password-file --cacert --json)
 _shtab_sflow_gmetrics_metrics_option_strings=(-h --help)
 _shtab_sflow_gmetrics_option_strings=(-h --help --version)
 
@@ -22,8 +23,10 @@ _shtab_sflow_gmetrics_replay_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_sflow_gmetrics_check_config_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_sflow_gmetrics_views___output_COMPGEN=_shtab_compgen_dirs
 _shtab_sflow_gmetrics_views___reports_COMPGEN=_shtab_compgen_dirs
+_shtab_sflow_gmetrics_doctor___password_file_COMPGEN=_shtab_compgen_files
+_shtab_sflow_gmetrics_doctor___cacert_COMPGEN=_shtab_compgen_files
 
-_shtab_sflow_gmetrics_pos_0_choices=(serve decode replay simulate check-config views metrics)
+_shtab_sflow_gmetrics_pos_0_choices=(serve decode replay simulate check-config views doctor metrics)
 
 _shtab_sflow_gmetrics_serve__h_nargs=0
 _shtab_sflow_gmetrics_serve___help_nargs=0
@@ -40,6 +43,9 @@ _shtab_sflow_gmetrics_check_config__h_nargs=0
 _shtab_sflow_gmetrics_check_config___help_nargs=0
 _shtab_sflow_gmetrics_views__h_nargs=0
 _shtab_sflow_gmetrics_views___help_nargs=0
+_shtab_sflow_gmetrics_doctor__h_nargs=0
+_shtab_sflow_gmetrics_doctor___help_nargs=0
+_shtab_sflow_gmetrics_doctor___json_nargs=0
 _shtab_sflow_gmetrics_metrics__h_nargs=0
 _shtab_sflow_gmetrics_metrics___help_nargs=0
 _shtab_sflow_gmetrics_pos_0_nargs=A...

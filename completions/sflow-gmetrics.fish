@@ -50,8 +50,8 @@ function _shtab_sflow_gmetrics_using
   test "$_shtab_sflow_gmetrics_cmdpath" = "$argv"
 end
 
-set -g _shtab_sflow_gmetrics_commands serve decode replay simulate check-config views metrics
-set -g _shtab_sflow_gmetrics_opts_with_value --config --duration --failures --from --hosts --interval --output --port --reports --restarts --seed --services --speed --to
+set -g _shtab_sflow_gmetrics_commands serve decode replay simulate check-config views doctor metrics
+set -g _shtab_sflow_gmetrics_opts_with_value --cacert --config --duration --failures --from --hosts --interval --output --password-file --port --reports --restarts --seed --services --speed --to --url --user
 
 complete -c sflow-gmetrics -e
 complete -c sflow-gmetrics -f
@@ -94,5 +94,12 @@ complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using views' -s h -l help -
 complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using views' -l output -xka "(__fish_complete_directories)" -d 'ganglia-web'"'"'s views directory'
 complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using views' -l reports -xka "(__fish_complete_directories)" -d 'its graph.d (default: graph.d below the output directory)'
 complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using views' -l from -x -d 'a running instance'"'"'s [web] port'
+complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using; and test $_shtab_sflow_gmetrics_npos -eq 0' -a doctor -d 'Ask a running instance what is wrong, and say what to do.'
+complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using doctor' -s h -l help -d 'show this help message and exit'
+complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using doctor' -l url -x -d 'its [web] port (default: http://127.0.0.1:9343)'
+complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using doctor' -l user -x -d 'as whom to ask; the URL may hold USER:PASSWORD@ instead'
+complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using doctor' -l password-file -xka "(__fish_complete_path (commandline -ct))" -d 'the file with the password'
+complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using doctor' -l cacert -xka "(__fish_complete_path (commandline -ct))" -d 'the authority that signed its certificate, in PEM'
+complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using doctor' -l json -d 'the findings as JSON'
 complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using; and test $_shtab_sflow_gmetrics_npos -eq 0' -a metrics -d 'List every structure, Ganglia metric and Prometheus family.'
 complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using metrics' -s h -l help -d 'show this help message and exit'

@@ -119,6 +119,12 @@ AGENT_RESTARTS = Extra("sflow_agent_restarts_total", "counter", "Restarts of the
 AGENT_LAST_SEEN = Extra(
     "sflow_agent_last_seen_timestamp_seconds", "gauge", "When the agent was heard last.", ("agent",)
 )
+AGENT_CLOCK_AGREES = Extra(
+    "sflow_agent_clock_agrees",
+    "gauge",
+    "Whether the agent's uptime grows as fast as the collector's clock; rates are of its uptime only then.",
+    ("agent",),
+)
 
 BUILD_INFO = Extra("sflow_collector_build_info", "gauge", "What runs here; always 1.", ("version", "python"))
 DATAGRAMS = Extra("sflow_collector_datagrams_total", "counter", "Datagrams received.")
@@ -151,6 +157,10 @@ SERIES_DROPPED = Extra(
 )
 RESETS = Extra(
     "sflow_collector_series_resets_total", "counter", "Steps of counters that are not plain increases.", ("reason",)
+)
+LIMIT = Extra("sflow_collector_limit", "gauge", "The limits that the configuration sets, by key.", ("key",))
+LIMIT_USED = Extra(
+    "sflow_collector_limit_used", "gauge", "How much of a limit is used; of a host's, where most is.", ("key",)
 )
 AGENTS = Extra("sflow_collector_agents", "gauge", "Agents by state.", ("state",))
 SERVICES = Extra("sflow_collector_services", "gauge", "Live services.", ("pool",))

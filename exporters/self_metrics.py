@@ -20,6 +20,10 @@ def write_collector(sink: Sink, snapshot: Snapshot, series: Mapping[str, int]) -
     f.DATAGRAM_BYTES.add(sink, (), stats.bytes)
     f.KERNEL_DROPS.add(sink, (), stats.kernel_drops)
     f.RECEIVE_BUFFER.add(sink, (), stats.receive_buffer)
+    for key, (limit, used) in _limits(snapshot).items():
+        f.LIMIT.add(sink, (key,), limit)
+        if used is not None:
+            f.LIMIT_USED.add(sink, (key,), used)
     for extra, counts in (
         (f.SAMPLES, stats.samples),
         (f.RECORDS, stats.records),
@@ -45,3 +49,16 @@ def write_collector(sink: Sink, snapshot: Snapshot, series: Mapping[str, int]) -
     f.AGENTS.add(sink, ("down",), len(snapshot.agents) - up)
     for pool in snapshot.pools:
         f.SERVICES.add(sink, (pool.name,), sum(len(host.services) for host in pool.hosts))
+
+
+def _limits(snapshot: Snapshot) -> dict[str, tuple[int, int | None]]:
+    """What is bounded, by the key that sets it, and how much of it is used where somebody else does not say."""
+    config = snapshot.config
+    fullest = max((len(host.services) for host in snapshot.hosts()), default=0)
+    return {
+        "sflow.receive_buffer": (config.sflow.receive_buffer, None),
+        "sflow.agents": (config.sflow.agents, len(snapshot.agents)),
+        "services.services_per_host": (config.services.services_per_host, fullest),
+        "services.series": (config.services.series, snapshot.stats.service_series),
+        **({"rrd.queue": (config.rrd.queue, None)} if config.rrd.root else {}),
+    }

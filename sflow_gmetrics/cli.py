@@ -24,6 +24,7 @@ from .config import OFF, Config, load_config, parse_config, split_address
 from .datagram import decode_datagram
 from .demo import CONFIG as DEMO_CONFIG
 from .demo import Demo
+from .doctor import PROBLEM, Target, report, report_json, visit
 from .errors import ConfigError, DecodeError, InputError, SflowGmetricsError
 from .inputs.pcap import read_capture
 from .inspect import datagram_json
@@ -122,6 +123,17 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--from", dest="source", metavar="URL", default="http://127.0.0.1:9343", help="a running instance's [web] port"
     )
+
+    one = command("doctor", _doctor, "ask a running instance what is wrong, and say what to do")
+    one.add_argument(
+        "--url", metavar="URL", default="http://127.0.0.1:9343", help="its [web] port (default: %(default)s)"
+    )
+    one.add_argument(
+        "--user", metavar="NAME", default="", help="as whom to ask; the URL may hold USER:PASSWORD@ instead"
+    )
+    one.add_argument("--password-file", metavar="FILE", default="", help="the file with the password")
+    one.add_argument("--cacert", metavar="FILE", default="", help="the authority that signed its certificate, in PEM")
+    one.add_argument("--json", action="store_true", help="the findings as JSON")
 
     command("metrics", _metrics, "list every structure, Ganglia metric and Prometheus family")
     return parser
@@ -327,6 +339,12 @@ def _views(options: argparse.Namespace) -> int:
     changed = write_views(files, Path(options.output), Path(reports))
     print(f"{len(files)} views and reports in {options.output} and {reports}, {changed} of them new or changed")
     return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    about, found = visit(Target.of(options.url, options.user, options.password_file, options.cacert))
+    print((report_json if options.json else report)(about, found))
+    return int(any(one.severity == PROBLEM for one in found))
 
 
 def _where(listen: tuple[str, ...]) -> str:

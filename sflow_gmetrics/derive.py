@@ -76,6 +76,7 @@ def _derive(collector: Collector, now: float, pause: Callable[[], None] | None) 
             collector.layouts.unknown_counts(),
             dict(collector.dropped),
             dict(collector.limits.dropped),
+            collector.limits.series,
         ),
         collector.remotes,
     )
@@ -289,4 +290,5 @@ def _agent_stats(agent: Agent, host: Host | None, now: float) -> AgentStats:
         len(agent.sources),
         agent.last_heard,
         _is_up(agent, now),
+        all(stream.agrees for stream in streams),
     )

@@ -207,6 +207,8 @@ class AgentStats:
     sources: int
     last_heard: float
     up: bool
+    clock_agrees: bool = True
+    """Whether its uptime grows as fast as our clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +225,8 @@ class CollectorStats:
     unknown_records: Mapping[str, int]
     dropped: Mapping[str, int]
     series_dropped: Mapping[str, int]
+    service_series: int = 0
+    """What counts against [services] series."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

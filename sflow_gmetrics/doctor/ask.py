@@ -1,0 +1,137 @@
+"""Fetching the page of a running instance, and what it means when that fails."""
+
+from __future__ import annotations
+
+import base64
+import email.utils
+import socket
+import ssl
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import InputError
+from .page import Finding, Page
+
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a running instance answers, as whom to ask, and which authority its certificate has."""
+
+    url: str
+    user: str = ""
+    password: str = ""
+    cacert: str = ""
+
+    @classmethod
+    def of(cls, url: str, user: str = "", password_file: str = "", cacert: str = "") -> Target:
+        """From what stands on a command line; the URL may hold USER:PASSWORD@. Raises InputError."""
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise InputError(f"--url: {url!r} is not like http://HOST:PORT")
+        password = urllib.parse.unquote(parts.password or "")
+        if password_file:
+            try:
+                password = Path(password_file).read_text("utf-8").rstrip("\n")
+            except (OSError, UnicodeDecodeError) as error:
+                raise InputError(f"--password-file: {password_file}: {error}") from None
+        clean = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+        return cls(clean, user or urllib.parse.unquote(parts.username or ""), password, cacert)
+
+    def fetch(self, path: str) -> tuple[str, str]:
+        """A page and its Date. Raises OSError (HTTPError among them)."""
+        request = urllib.request.Request(self.url + path, headers={"Accept": "text/plain"})
+        if self.user:
+            word = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+            request.add_header("Authorization", f"Basic {word}")
+        context = ssl.create_default_context(cafile=self.cacert or None) if self.url.startswith("https") else None
+        with urllib.request.urlopen(request, timeout=PATIENCE, context=context) as answer:
+            return answer.read().decode("utf-8", "replace"), answer.headers.get("Date", "")
+
+
+def ask(target: Target, families: Iterable[str]) -> Page | Finding:
+    """The families of a running instance, or why they cannot be had."""
+    try:
+        target.fetch("/-/ready")
+        text, date = _fetch_families(target, families)
+    except (OSError, ValueError) as error:
+        return _unreachable(target, error)
+    here = time.time()
+    try:
+        page = Page.parse(text, _seconds(date, here), here)
+    except (ValueError, KeyError) as error:
+        return _stranger(target, f"its /metrics cannot be read: {error}")
+    return page if "sflow_collector_build_info" in page.samples else _stranger(target, "its /metrics is another's")
+
+
+def _fetch_families(target: Target, families: Iterable[str]) -> tuple[str, str]:
+    """All that the collector says of itself, and of hosts and services what is asked for; else the whole page."""
+    wanted = sorted({name for name in families if not name.startswith("sflow_collector_")})
+    query = [("level", "host"), ("level", "service"), *(("name[]", name) for name in wanted)]
+    try:
+        hosts, _ = target.fetch(f"/metrics?{urllib.parse.urlencode(query)}")
+        own, date = target.fetch("/metrics?level=collector")
+    except urllib.error.HTTPError as error:
+        if error.code != 400:  # it is of another version, and does not know all of them
+            raise
+        return target.fetch("/metrics")
+    return hosts + own, date
+
+
+def _seconds(date: str, here: float) -> float:
+    """The time in a Date header; it is cut to whole seconds."""
+    try:
+        there = email.utils.parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return here
+    return here if abs(there - here) <= 2.0 else there
+
+
+def _stranger(target: Target, detail: str) -> Finding:
+    return Finding(
+        "unreachable",
+        f"What answers at {target.url} is not sflow_gmetrics: {detail}.",
+        "Give the address of [web] listen: '--url http://HOST:9343'.",
+    )
+
+
+def _unreachable(target: Target, error: Exception) -> Finding:
+    if isinstance(error, urllib.error.HTTPError):
+        return _refused(target, error)
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    place = urllib.parse.urlsplit(target.url)
+    what = f"{target.url} does not answer: {getattr(reason, 'strerror', None) or reason}."
+    if isinstance(reason, ConnectionRefusedError):
+        what = f"Nothing listens at {target.url}."
+        do = (
+            "Is it running? 'systemctl status sflow-gmetrics', 'journalctl -u sflow-gmetrics'. If it is, [web] listen "
+            "names another address, or is off: give it with --url."
+        )
+    elif isinstance(reason, ssl.SSLCertVerificationError):
+        what = f"The certificate of {target.url} is not trusted: {reason.verify_message}."
+        do = "Give the authority that signed it: '--cacert FILE'; or let the certificate be renewed, if it has expired."
+    elif isinstance(reason, ssl.SSLError):
+        do = f"Perhaps the port speaks no TLS, or too old a one: try '--url http://{place.netloc}'."
+    elif isinstance(reason, socket.gaierror):
+        do = f"The name {place.hostname} is not known here: 'getent hosts {place.hostname}'. Give an address instead."
+    elif isinstance(reason, TimeoutError):
+        do = "A firewall swallows the request, or the collector is busy: try on its own machine, and see its CPU."
+    else:
+        do = f"If the port speaks TLS, try '--url https://{place.netloc}'. Else see the log of the collector."
+    return Finding("unreachable", what, do)
+
+
+def _refused(target: Target, error: urllib.error.HTTPError) -> Finding:
+    if error.code in (401, 403):
+        what = f"{target.url} wants a user and a password" + (", and not these." if target.user else ".")
+        return Finding("unreachable", what, "Give them: '--user NAME --password-file FILE'.")
+    if error.code == 503:
+        what = f"{target.url} answers that it is not ready, or has no room for one more reader."
+        return Finding("unreachable", what, "Try again in a few seconds; then look into its log.")
+    return _stranger(target, f"it answers with status {error.code}")

@@ -1,0 +1,170 @@
+"""What can be wrong in the collector and behind it: buffers, limits, storage, other collectors, its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .page import REMARK, Page, Rules, duration, names, share
+
+COLLECTOR = Rules()
+
+DROP_SHARE = 0.0001
+NEAR = 0.9
+BEHIND = 300.0
+"""Seconds after which a store that gets nothing is behind."""
+LOST_SHARE, LOST_LEAST = 0.001, 10
+
+Found = Iterable[tuple[str, ...]]
+
+_REFUSED = {
+    "not_allowed": "They are not in [sflow] allow. Add their network if they are yours; else keep them out with a "
+    "firewall.",
+    "agents": "Raise [sflow] agents, if they are yours; limit who is heard with [sflow] allow, if not.",
+}
+
+_LIMITS = {
+    "sflow.agents": ("agents", "Keep out with [sflow] allow who is none of yours."),
+    "services.services_per_host": (
+        "services on one host",
+        "Exclude or rewrite in [services] names that come in great numbers.",
+    ),
+    "services.series": ("series of services", "Exclude or rewrite in [services] names that come in great numbers."),
+    "rrd.queue": ("values that wait for the RRD engine", "Mend the engine, which is away or slow."),
+}
+
+
+def _sysctl(buffer: float) -> str:
+    return f"'sysctl -w net.core.rmem_max={2 * buffer:.0f}' (and in /etc/sysctl.d/, so that it stays)"
+
+
+@COLLECTOR.rule(
+    "kernel_drops",
+    "sflow_collector_kernel_drops_total",
+    "sflow_collector_datagrams_total",
+    "sflow_collector_receive_buffer_bytes",
+)
+def _kernel_drops(page: Page) -> Found:
+    drops, came = page.sum("sflow_collector_kernel_drops_total"), page.sum("sflow_collector_datagrams_total")
+    if drops:
+        wanted = 2 * page.sum("sflow_collector_receive_buffer_bytes")
+        yield (
+            f"The kernel has dropped {drops:,.0f} datagrams ({share(drops, drops + came)}): the receive buffer was "
+            "full.",
+            f"Give it more room: {_sysctl(wanted)}, '[sflow] receive_buffer = {wanted:.0f}' in the configuration, then "
+            "restart. If the collector's CPU is always full, give a part of the agents to a second collector.",
+            "problem" if drops > DROP_SHARE * (drops + came) else REMARK,
+        )
+
+
+@COLLECTOR.rule("small_buffer", "sflow_collector_receive_buffer_bytes", "sflow_collector_limit")
+def _small_buffer(page: Page) -> Found:
+    has, wanted = page.sum("sflow_collector_receive_buffer_bytes"), page.limit("sflow.receive_buffer")
+    if 0 < has < wanted:
+        yield (
+            f"The receive buffer has {has:,.0f} bytes, not the {wanted:,.0f} of [sflow] receive_buffer: the kernel "
+            "grants no more.",
+            f"{_sysctl(wanted)}, then restart; or enable sflow-gmetrics-sflow.socket, whose buffer systemd sets.",
+        )
+
+
+@COLLECTOR.rule("refused", "sflow_collector_dropped_total")
+def _refused(page: Page) -> Found:
+    for reason, count in sorted(page.by("reason", "sflow_collector_dropped_total").items()):
+        if count:
+            yield (
+                f"{count:,.0f} datagrams or samples were passed over ({reason}).",
+                _REFUSED.get(reason, "Look in the log for the agent that sends so much, and stop or mend it."),
+                REMARK if reason == "not_allowed" else "problem",
+            )
+
+
+@COLLECTOR.rule("near_limit", "sflow_collector_limit", "sflow_collector_limit_used", "sflow_collector_rrd_queue_length")
+def _near_limit(page: Page) -> Found:
+    used = page.by("key", "sflow_collector_limit_used")
+    used["rrd.queue"] = page.sum("sflow_collector_rrd_queue_length")
+    for key, (what, cure) in _LIMITS.items():
+        limit = page.limit(key)
+        if limit and used.get(key, 0.0) >= NEAR * limit:
+            section, _, name = key.partition(".")
+            yield (
+                f"There are {used[key]:,.0f} {what}; [{section}] {name} = {limit:.0f} is the limit.",
+                f"{cure} Else raise '[{section}] {name}'.",
+            )
+
+
+@COLLECTOR.rule("folded", "sflow_collector_series_dropped_total")
+def _folded(page: Page) -> Found:
+    dropped = page.by("reason", "sflow_collector_series_dropped_total")
+    if dropped.get("limit_host") or dropped.get("limit_total"):
+        yield (
+            f"There were more services than have room: {dropped.get('limit_host', 0.0):,.0f} series of hosts with too "
+            f"many, {dropped.get('limit_total', 0.0):,.0f} over all hosts. They are _other_ in their pool.",
+            "The log names the hosts. Exclude or rewrite in [services] names that come in great numbers, or raise "
+            "'[services] services_per_host' and 'series'.",
+        )
+
+
+@COLLECTOR.rule("rrd_away", "sflow_collector_rrd_up", "sflow_collector_rrd_queue_length")
+def _rrd_away(page: Page) -> Found:
+    if any(not up for _, up in page.each("sflow_collector_rrd_up")):
+        yield (
+            f"The RRD engine does not answer; {page.sum('sflow_collector_rrd_queue_length'):,.0f} values wait.",
+            "Start it again ('systemctl status rrdcached') and see whether [rrd] rrdcached names its address, whether "
+            "the user sflow-gmetrics may open its socket, and whether its disk is full ('df'). What waits is then "
+            "stored.",
+        )
+
+
+@COLLECTOR.rule(
+    "rrd_behind",
+    "sflow_collector_rrd_last_write_timestamp_seconds",
+    "sflow_collector_agents",
+    "sflow_collector_start_time_seconds",
+)
+def _rrd_behind(page: Page) -> Found:
+    if page.running <= BEHIND or not page.sum("sflow_collector_agents", state="up"):
+        return
+    for _, written in page.each("sflow_collector_rrd_last_write_timestamp_seconds"):
+        if page.now - written > BEHIND:
+            since = f"for {duration(page.now - written)}" if written else "at all"
+            yield (
+                f"Agents are heard, but no RRD value has been stored {since}.",
+                "If the engine does not answer, mend that. Else its disk is full or too slow ('df', 'iostat -x 5'): "
+                "write less often with [rrd] write_every, or less with [rrd] levels and exclude.",
+            )
+
+
+@COLLECTOR.rule("rrd_lost", "sflow_collector_rrd_updates_total")
+def _rrd_lost(page: Page) -> Found:
+    values = page.by("outcome", "sflow_collector_rrd_updates_total")
+    lost = values.get("error", 0.0) + values.get("dropped", 0.0)
+    if lost >= LOST_LEAST and lost > LOST_SHARE * sum(values.values()):
+        yield (
+            f"{lost:,.0f} RRD values ({share(lost, sum(values.values()))}) are lost: {values.get('error', 0.0):,.0f} "
+            f"were refused, {values.get('dropped', 0.0):,.0f} found no room in the queue or came too late.",
+            "The log names the files. A file of another step than [rrd] step has to be moved away; a queue that is "
+            "full "
+            "needs an engine that is not away, or a greater [rrd] queue.",
+        )
+
+
+@COLLECTOR.rule("source_down", "sflow_collector_source_up")
+def _source_down(page: Page) -> Found:
+    down = [labels["source"] for labels, up in page.each("sflow_collector_source_up") if not up]
+    if down:
+        yield (
+            f"{len(down)} of the collectors that are polled do not answer: {names(down)}.",
+            "Ask one yourself: 'nc HOST PORT' with its addresses in [[gmetad.sources]]. It may not trust this machine "
+            "(trusted_hosts there). The log says what is wrong.",
+        )
+
+
+@COLLECTOR.rule("http_full", "sflow_collector_http_connections", "sflow_collector_http_connections_limit")
+def _http_full(page: Page) -> Found:
+    open_now = page.sum("sflow_collector_http_connections")
+    limit = page.sum("sflow_collector_http_connections_limit")
+    if limit and open_now >= NEAR * limit:
+        yield (
+            f"{open_now:,.0f} HTTP connections are open; {limit:,.0f} are the most.",
+            "'ss -tnp sport = :9343' shows whose they are. Close the port to strangers with a firewall.",
+        )

@@ -1,0 +1,128 @@
+"""What an examination has before it: the page of a running instance, and what a finding is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from prometheus_client.parser import text_string_to_metric_families
+
+PROBLEM, REMARK = "problem", "remark"
+"""A problem is to be mended; a remark is worth knowing."""
+NAMED = 5
+"""How many agents or hosts a finding names."""
+
+Labels = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is found: `what` is wrong and what to `do`, in plain words. `key` is its rule's name."""
+
+    key: str
+    what: str
+    do: str
+    severity: str = PROBLEM
+
+
+@dataclass(frozen=True)
+class Page:
+    """The samples of a page by their name.
+
+    `now` is the collector's clock and `here` that of whoever asks, in seconds since the epoch.
+    """
+
+    samples: Mapping[str, tuple[tuple[Labels, float], ...]]
+    now: float
+    here: float
+
+    @classmethod
+    def parse(cls, text: str, now: float, here: float | None = None) -> Page:
+        """The page in Prometheus' text format. Raises ValueError where it is not one."""
+        samples: dict[str, list[tuple[Labels, float]]] = {}
+        for family in text_string_to_metric_families(text):
+            for one in family.samples:
+                samples.setdefault(one.name, []).append((one.labels, one.value))
+        return cls({name: tuple(found) for name, found in samples.items()}, now, now if here is None else here)
+
+    def each(self, name: str, **labels: str) -> Iterator[tuple[Labels, float]]:
+        """The samples of a name that have these labels."""
+        for found, value in self.samples.get(name, ()):
+            if all(found.get(key) == wanted for key, wanted in labels.items()):
+                yield found, value
+
+    def sum(self, name: str, **labels: str) -> float:
+        """The sum of such samples; 0 where there are none."""
+        return sum(value for _, value in self.each(name, **labels))
+
+    def by(self, label: str, name: str, **labels: str) -> dict[str, float]:
+        """The sums of such samples by the value of a label."""
+        sums: dict[str, float] = {}
+        for found, value in self.each(name, **labels):
+            sums[found.get(label, "")] = sums.get(found.get(label, ""), 0.0) + value
+        return sums
+
+    def limit(self, key: str) -> float:
+        """What the configuration sets for a key; 0 where the page does not say."""
+        return self.sum("sflow_collector_limit", key=key)
+
+    @property
+    def running(self) -> float:
+        """For how many seconds the collector has been running."""
+        started = self.sum("sflow_collector_start_time_seconds")
+        return max(self.now - started, 0.0) if started else 0.0
+
+
+Judge = Callable[[Page], Iterable[Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One thing to look for, and the families that it looks at."""
+
+    key: str
+    families: tuple[str, ...]
+    judge: Judge
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """A list of rules that a module fills."""
+
+    all: list[Rule] = field(default_factory=list)
+
+    def rule(self, key: str, *families: str) -> Callable[[Callable[[Page], Iterable[tuple[str, ...]]]], Judge]:
+        """A function that gives (what, do) or (what, do, severity) for each thing that it finds is the rule `key`."""
+
+        def take(look: Callable[[Page], Iterable[tuple[str, ...]]]) -> Judge:
+            def judge(page: Page) -> Iterable[Finding]:
+                return [Finding(key, *found) for found in look(page)]
+
+            self.all.append(Rule(key, families, judge))
+            return judge
+
+        return take
+
+
+# --- words
+
+
+def names(found: Iterable[str]) -> str:
+    """Some names, and how many more there are."""
+    everyone = sorted(found)
+    more = len(everyone) - NAMED
+    return ", ".join(everyone[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that fits it."""
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
+
+
+def share(part: float, whole: float) -> str:
+    """A share in percent."""
+    percent = 100 * part / whole if whole else 0.0
+    return f"{percent:.2g} %" if percent < 10 else f"{percent:.0f} %"
