@@ -27,6 +27,8 @@ REPORTED="8" TN="1" TMAX="2" DMAX="3" LOCATION="" GMOND_STARTED="4"><METRIC NAME
 TN="1" TMAX="2" DMAX="3" SLOPE="both" SOURCE="gmond"><EXTRA_DATA><EXTRA_ELEMENT NAME="e" VAL="f"/></EXTRA_DATA></METRIC>
 </HOST><HOST NAME="a/b" IP="" REPORTED="8"/><HOST NAME="a_b" IP="" REPORTED="8"/></CLUSTER></GRID></GANGLIA_XML>"""
 
+ZIPPED = 0xF0
+
 
 class Door(door.Door):
     """The first byte of an input says where it is cut in two, and whether it comes zipped."""
@@ -40,12 +42,12 @@ class Door(door.Door):
             for length in (600, 1500):
                 yield b"\x40" + head + body[:length]
         yield b"\x40" + EVERY
-        yield b"\xc0" + EVERY
+        yield b"\xf0" + EVERY
 
     def enter(self, data: bytes) -> None:
         cut, whole = data[0] if data else 0, data[1:]
-        if cut & 0x80:
-            whole, cut = gzip.compress(whole, 0), cut & 0x7F
+        if cut >= ZIPPED:
+            whole = gzip.compress(whole, 0)
         reader = GangliaXmlReader(1 << 16)
         try:
             reader.feed(whole[:cut])
@@ -57,6 +59,6 @@ class Door(door.Door):
 
     def again(self, finding: bytes) -> None:
         """In every way in which it can come."""
-        for how in (b"\0", b"\x40", b"\x80"):
+        for how in (b"\0", b"\x40", b"\xf0"):
             self.enter(how + finding)
             self.enter(how + finding[1:])

@@ -34,7 +34,7 @@ class Door(door.Door):
     words = (*WORDS.split(b" "), b" ", b"GET ", b" HTTP/1.0\r\n")
 
     def __init__(self) -> None:
-        self._snapshot = _small()
+        self._snapshot = small_snapshot()
         self._read: set[bytes] = set()
 
     def seeds(self) -> Iterator[bytes]:
@@ -62,7 +62,7 @@ class Door(door.Door):
         etree.fromstring(body)
 
 
-def _small() -> Snapshot:
+def small_snapshot() -> Snapshot:
     """A host with a service, and one of another collector."""
     collector = Collector(parse_config(CONFIG))
     sender = Sender(collector)
