@@ -29,10 +29,15 @@ PULSE = 0.5
 
 
 class Client(asyncio.Protocol):
-    """A connection: passes everything on to `inner`, aiohttp's protocol, and keeps since when its client is to act."""
+    """A connection: passes everything on to `inner`, aiohttp's protocol, and keeps since when its client is to act.
 
-    def __init__(self, inner: asyncio.Protocol) -> None:
-        self._inner = inner
+    Where `admits` says no, nothing is passed on: the connection ends before anything is heard.
+    """
+
+    def __init__(self, inner: asyncio.Protocol, admits: Callable[[asyncio.Transport], bool]) -> None:
+        self._inner: asyncio.Protocol | None = inner
+        self._admits = admits
+        self.refused = False
         self.transport: asyncio.Transport | None = None
         self.accepting: asyncio.Task[None] | None = None
         self.gone = asyncio.Event()
@@ -72,36 +77,45 @@ class Client(asyncio.Protocol):
 
     # --- asyncio.Protocol
 
+    @property
+    def _passes(self) -> asyncio.Protocol:
+        return self._inner or asyncio.Protocol()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is there, and encrypted if it is to be."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self._expect("headers", HEADERS)
-        self._inner.connection_made(transport)
+        self.refused = not self._admits(transport)
+        if self.refused:
+            self._inner = None
+            transport.abort()
+        else:
+            self._passes.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         """A request, or a part of one: all of it has to come soon."""
         if self.why == "idle":
             self._expect("headers", HEADERS)
-        self._inner.data_received(data)
+        self._passes.data_received(data)
 
     def eof_received(self) -> bool | None:
         """The client sends no more."""
-        return self._inner.eof_received()
+        return self._passes.eof_received()
 
     def pause_writing(self) -> None:
         """The client does not read as fast as we write."""
-        self._inner.pause_writing()
+        self._passes.pause_writing()
 
     def resume_writing(self) -> None:
         """It has read."""
-        self._inner.resume_writing()
+        self._passes.resume_writing()
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection has ended."""
         self.gone.set()
         if self.transport is not None:
-            self._inner.connection_lost(error)
+            self._passes.connection_lost(error)
 
 
 def client_of(transport: asyncio.BaseTransport | None) -> Client | None:
@@ -117,8 +131,8 @@ async def _no_tls() -> ssl.SSLContext | None:
 class HttpPort:
     """Accepts connections on all `listeners` until cancelled; each gets a `protocol()`.
 
-    `tls()` gives what a new connection is encrypted with, None for nothing; `admits` then looks
-    at the connection. `hung_up(why)` is told of each client that was not waited for any longer:
+    `tls()` gives what a new connection is encrypted with, None for nothing; `admits` then says
+    whether it may stay. `hung_up(why)` is told of each client that was not waited for any longer:
     handshake, headers, slow, limit, refused.
     """
 
@@ -181,7 +195,7 @@ class HttpPort:
                 await asyncio.sleep(0.1)  # out of file descriptors: it passes
                 continue
             connection.setblocking(False)
-            client = Client(self._protocol())
+            client = Client(self._protocol(), self._admits)
             client.accepting = loop.create_task(self._serve(connection, client))
             self._clients[client.accepting] = client
             client.accepting.add_done_callback(self._clients.pop)
@@ -196,15 +210,12 @@ class HttpPort:
             raise
         patience = HEADERS if tls is not None else None
         try:
-            transport, _ = await loop.connect_accepted_socket(
-                lambda: client, connection, ssl=tls, ssl_handshake_timeout=patience
-            )
+            await loop.connect_accepted_socket(lambda: client, connection, ssl=tls, ssl_handshake_timeout=patience)
         except (OSError, ValueError) as error:  # those of TLS are OSErrors
             self._end("handshake", f"a TLS handshake failed: {error or 'it took too long'}")
             return
-        if not self._admits(transport):
+        if client.refused:
             self._end("refused", "a client's certificate has none of client_allowed_sans")
-            client.hang_up()
         await client.gone.wait()
 
     async def _watch(self) -> None:

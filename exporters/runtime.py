@@ -75,6 +75,18 @@ class Runtime:
         """Show how many HTTP connections are open."""
         self._connections.set_function(count)
 
+    def watch_web_config(self, good: Callable[[], bool], loaded: Callable[[], float]) -> None:
+        """Show whether the web configuration file is good, and when it was read last and was."""
+        for name, text, value in (
+            ("sflow_collector_web_config_last_reload_successful", "Whether the web configuration file is good.", good),
+            (
+                "sflow_collector_web_config_last_reload_success_timestamp_seconds",
+                "When it was read last and was good.",
+                loaded,
+            ),
+        ):
+            prometheus_client.Gauge(name, text, registry=self.registry).set_function(value)
+
     def answered(self, endpoint: str, code: int) -> None:
         """A request has been answered."""
         self.scrapes.labels(endpoint, str(code)).inc()

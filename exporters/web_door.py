@@ -10,6 +10,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from .http_port import PATIENCE, Client, client_of
+from .web_security import WebSecurity
 
 log = logging.getLogger("sflow_gmetrics")
 
@@ -18,13 +19,18 @@ CHUNK = 1 << 18
 
 
 class Door:
-    """Answers requests in whatever way they end, counts the answers and sees to it that they are read.
+    """Lets in whom `security` lets in, answers in whatever way a request ends, and sees to it that it is read.
 
-    `count(endpoint, code)` is told of each: the endpoint is a path that there is, or "other".
+    `count(endpoint, code)` is told of each answer: the endpoint is a path that there is, or "other".
     """
 
-    def __init__(self, count: Callable[[str, int], None] = lambda _endpoint, _code: None) -> None:
+    def __init__(
+        self,
+        count: Callable[[str, int], None] = lambda _endpoint, _code: None,
+        security: WebSecurity | None = None,
+    ) -> None:
         self._count = count
+        self._security = security or WebSecurity()
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -32,13 +38,14 @@ class Door:
         client = client_of(request.transport)
         if client is not None:
             client.works()
-        response = await _answered(request, handler)
+        response = await self._security.refuses(request) or await _answered(request, handler)
+        response.headers.update(self._security.settings.headers)
         resource = request.match_info.route.resource
         self._count(resource.canonical if resource is not None else "other", response.status)
         try:
             async with asyncio.timeout(PATIENCE):
                 return await _send(request, response, client)
-        except TimeoutError:
+        except (TimeoutError, ConnectionError):  # it reads too slowly, or has gone
             if request.transport is not None:
                 request.transport.abort()
             return response

@@ -17,6 +17,7 @@ from typing import Any
 
 from exporters.families import EXTRAS
 from exporters.view_files import write_views
+from exporters.web_security import load_settings
 
 from . import __version__
 from .app import App, serve
@@ -241,7 +242,7 @@ def describe(listening: Listening) -> str:
     """What runs where, for a person."""
     lines = ["sflow_gmetrics is replaying a recording of real Host sFlow agents to itself.", ""]
     if listening.web is not None:
-        page = f"http://{_reachable(*listening.web)}"
+        page = f"{listening.scheme}://{_reachable(*listening.web)}"
         lines += [f"  landing page     {page}/", f"  Prometheus page  {page}/metrics"]
     if listening.gmond is not None:
         host, _, port = _reachable(*listening.gmond).rpartition(":")
@@ -315,6 +316,8 @@ def _simulate(options: argparse.Namespace) -> int:
 
 def _check_config(options: argparse.Namespace) -> int:
     config = load_config(options.file)
+    if config.web.config_file:
+        load_settings(Path(config.web.config_file))
     print(f"{options.file} is a good configuration.")
     listen = ", ".join(one for one in config.sflow.listen if one not in OFF) or "nowhere"
     print(f"  sFlow from UDP {listen}" + (f", agents of {', '.join(config.sflow.allow)}" if config.sflow.allow else ""))

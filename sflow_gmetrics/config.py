@@ -6,18 +6,13 @@ would be right. `Config()` is a complete configuration of defaults.
 
 from __future__ import annotations
 
-import dataclasses
 import tomllib
-import types
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
 
-from .config_check import GROUPS, OFF, USUAL_GROUPS, WEB_LEVELS, check_values, split_address, template, unknown_key
+from .config_check import GROUPS, OFF, USUAL_GROUPS, WEB_LEVELS, check_values, split_address, template
 from .errors import ConfigError
-
-T = TypeVar("T")
+from .strict import build
 
 __all__ = [
     "GROUPS",
@@ -223,55 +218,6 @@ def parse_config(text: str) -> Config:
         raise ConfigError(f"this is not TOML: {error}") from None
     except RecursionError:
         raise ConfigError("this is not a configuration: its lists or tables are nested too deeply") from None
-    config = _build(Config, document, "")
+    config = build(Config, document)
     check_values(config)
     return config
-
-
-# --- types
-
-
-def _build(wanted: type[T], table: Any, place: str) -> T:
-    if not isinstance(table, dict):
-        raise ConfigError(f"{place} must be a table, not {_describe(table)}")
-    fields = {one.name: one for one in dataclasses.fields(wanted)}  # type: ignore[arg-type]
-    hints = typing.get_type_hints(wanted)
-    values: dict[str, Any] = {}
-    for key, value in table.items():
-        where = f"{place}.{key}" if place else key
-        if key not in fields:
-            raise ConfigError(unknown_key(key, where, list(fields)))
-        values[key] = _convert(hints[key], value, where)
-    for name, one in fields.items():
-        if name not in values and one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING:
-            raise ConfigError(f"{place} needs the key {name!r}")
-    return wanted(**values)
-
-
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    if type(value) is int and not -(1 << 63) <= value < 1 << 63:
-        raise ConfigError(f"{where} is too large a number: TOML has 64 bits")
-    origin = typing.get_origin(hint)
-    if origin is tuple:
-        (item, _) = typing.get_args(hint)
-        if isinstance(value, str) and item is str:
-            value = [value]
-        if not isinstance(value, list):
-            raise ConfigError(f"{where} must be a list, not {_describe(value)}")
-        return tuple(_convert(item, one, f"{where}[{index}]") for index, one in enumerate(value))
-    if origin is types.UnionType:  # pragma: no cover - no such key yet
-        raise ConfigError(f"{where}: unsupported type")
-    if dataclasses.is_dataclass(hint):
-        return _build(typing.cast("type[Any]", hint), value, where)
-    if hint is float and type(value) is int:
-        return float(value)
-    if type(value) is not hint:
-        words = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
-        raise ConfigError(f"{where} must be {words[hint]}, not {_describe(value)}")
-    return value
-
-
-def _describe(value: Any) -> str:
-    kind = {dict: "a table", list: "a list", bool: "true or false", str: "the string", int: "the number"}
-    word = kind.get(type(value), type(value).__name__)
-    return f"{word} {value!r}" if isinstance(value, str | int) and not isinstance(value, bool) else word

@@ -10,7 +10,7 @@ from typing import Any
 log = logging.getLogger("sflow_gmetrics")
 
 QUIET = frozenset(("new", "gone", "named", "back", "restarted"))
-"""Events that are no trouble."""
+"""Events that are no trouble, by their first word."""
 INTERVAL = 60.0
 """How often the same event of the same subject is logged at the most, in seconds."""
 SUBJECTS = 10_000
@@ -46,5 +46,5 @@ class EventLog:
         if len(self._logged) > SUBJECTS:
             self._logged.clear()
         self._logged[subject, event] = now
-        level = logging.INFO if event in QUIET else logging.WARNING
+        level = logging.INFO if event.partition(" ")[0] in QUIET else logging.WARNING
         log.log(level, "%s: %s%s", subject, detail, f" ({count} times)" if count > 1 else "")

@@ -14,6 +14,7 @@ from exporters.http_port import HttpPort
 from exporters.runtime import Runtime
 from exporters.tcp import InteractivePort, XmlPort, listen_tcp
 from exporters.web_door import Door
+from exporters.web_security import WebSecurity
 
 from .activation import passed_sockets
 from .config import OFF, Config, split_address
@@ -36,6 +37,12 @@ class Listening:
     webs: tuple[Address, ...] = ()
     gmetad: Address | None = None
     interactive: Address | None = None
+    tls: bool = False
+
+    @property
+    def scheme(self) -> str:
+        """Of the HTTP port's addresses."""
+        return "https" if self.tls else "http"
 
     @property
     def web(self) -> Address | None:
@@ -50,7 +57,7 @@ class Listening:
             ("gmond XML on TCP %s", self.gmond),
             ("gmetad XML on TCP %s", self.gmetad),
             ("gmetad's interactive port on TCP %s", self.interactive),
-            *(("metrics and landing page on http://%s/", one) for one in self.webs),
+            *((f"metrics and landing page on {self.scheme}://%s/", one) for one in self.webs),
         ):
             if output is not None:
                 log.info(text, join_address(*output))
@@ -80,6 +87,7 @@ class Ports:
         self._application = application
         self._runtime = runtime
         self._xml: list[XmlPort] = []
+        self._security = WebSecurity(config.web.config_file)
         self._http: HttpPort | None = None
         self._runner: web.AppRunner | None = None
 
@@ -109,7 +117,7 @@ class Ports:
             ),
         )
         webs = await self._open_web(passed["web"])
-        self.listening = Listening(sflow, ports[0], webs, ports[1], ports[2])
+        self.listening = Listening(sflow, ports[0], webs, ports[1], ports[2], self._security.settings.tls is not None)
         return self.listening
 
     def tasks(self) -> Iterator[Serve]:
@@ -120,8 +128,8 @@ class Ports:
             yield self._http.serve
 
     def take_notes(self) -> dict[str, tuple[int, str]]:
-        """What has been noticed of HTTP clients since the last call."""
-        return self._http.take_notes() if self._http is not None else {}
+        """What has been noticed of HTTP clients, and of how they are kept out, since the last call."""
+        return self._security.take_notes() | (self._http.take_notes() if self._http is not None else {})
 
     async def close(self) -> None:
         """Close those for readers; an input closes itself when it is stopped."""
@@ -133,6 +141,7 @@ class Ports:
             await self._runner.cleanup()
         if self._http is not None:
             await self._http.end()
+        self._security.close()
 
     def kernel_drops(self) -> int:
         """How many datagrams the kernel has dropped because a receive buffer was full."""
@@ -173,12 +182,15 @@ class Ports:
     async def _open_web(self, passed: list[socket.socket]) -> tuple[Address, ...]:
         listeners = _listeners("[web] listen", self._config.web.listen, passed)
         if listeners:
-            door = Door(self._runtime.answered)
+            door = Door(self._runtime.answered, self._security)
             application = self._application(lambda: self.listening is not None, door)
             self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
             await self._runner.setup()
             assert self._runner.server is not None
-            self._http = HttpPort(listeners, self._runner.server, hung_up=self._runtime.hung_up)
+            security = self._security
+            self._http = HttpPort(listeners, self._runner.server, security.tls, security.admits, self._runtime.hung_up)
+            if self._config.web.config_file:
+                self._runtime.watch_web_config(lambda: security.good, lambda: security.loaded)
             self._runtime.watch_connections(lambda: self._http.connections if self._http is not None else 0)
         return tuple(map(_address, listeners))
 

@@ -19,12 +19,15 @@ from typing import Any
 import pytest
 
 from exporters.families import EXTRAS
+from exporters.web_config import HEADERS, HttpConfig, RateLimitConfig, TlsConfig, read_web_config
+from exporters.web_tls import CLIENT_AUTH, CURVES
 from sflow_gmetrics import cli
 from sflow_gmetrics.config import Config, parse_config
 from sflow_gmetrics.pools import PoolMap, ServiceMap
 from sflow_gmetrics.schema import Role, tag_text
 from sflow_gmetrics.structures import COUNTER_RECORDS
-from sflow_gmetrics.tables import families_table, family_rows, ganglia_table, structure_rows, structures_table
+from sflow_gmetrics.tables import families_table, ganglia_table, structure_rows, structures_table
+from tests.mixin.promql import families
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -239,11 +242,27 @@ def test_the_make_targets_that_are_shown_exist() -> None:
 
 
 def test_every_family_that_is_named_exists() -> None:
-    families = {row[0] for row in family_rows(EXTRAS)}
     named = set(re.findall(r"\bsflow_[a-z0-9_]+\b", "\n".join([*blocks("promql"), section("## Limits and sizes")])))
     named |= set(re.findall(r"`(sflow_[a-z0-9_]+)`", README.read_text("utf-8")))
     assert len(named) > 10
-    assert named <= families
+    assert named <= families()
+
+
+def test_the_web_configuration_of_the_example_is_one(tmp_path: Path) -> None:
+    (block,) = (block for block in blocks("yaml") if "basic_auth_users" in block)
+    (tmp_path / "web.yml").write_text(block, "utf-8")
+    found = read_web_config(tmp_path / "web.yml")
+    assert found.basic_auth_users
+    assert {path.suffix for path in found.files(tmp_path)} == {".crt", ".key"}
+
+
+def test_every_key_of_the_web_configuration_is_documented() -> None:
+    text = section("### Secure the web port")
+    keys = [one.name for one in dataclasses.fields(TlsConfig)]
+    keys += [f"http_server_config.{one.name}" for one in dataclasses.fields(HttpConfig)]
+    keys += [f"rate_limit.{one.name}" for one in dataclasses.fields(RateLimitConfig)]
+    for word in (*keys, *HEADERS, *set(CLIENT_AUTH) - {"RequireClientCert"}, *CURVES):
+        assert f"`{word}`" in text, word
 
 
 def test_the_dependencies_are_those_of_the_package() -> None:

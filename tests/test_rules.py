@@ -23,6 +23,7 @@ MODULES = sorted([*ROOT.glob(f"{CORE}/**/*.py"), *ROOT.glob("exporters/**/*.py")
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
     frozenset({"config_check"}),
+    frozenset({"strict"}),
     frozenset({"xdr"}),
     frozenset({"schema"}),
     frozenset({"operators"}),

@@ -158,7 +158,7 @@ def served(program: Program) -> Served:
         (found[1], int(found[2]))
         for found in map(place, (r"listening for sFlow on UDP (\S+):(\d+)", r"gmond XML on TCP (\S+):(\d+)"))
     )
-    return Served(program, sflow, gmond, place(r"on (http://\S+:\d+)/")[1])
+    return Served(program, sflow, gmond, place(r"on (https?://\S+:\d+)/")[1])
 
 
 @contextlib.contextmanager

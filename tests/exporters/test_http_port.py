@@ -220,6 +220,22 @@ def test_a_client_that_takes_a_byte_at_a_time_is_hung_up_on(monkeypatch: pytest.
     run(scenario)
 
 
+def test_a_client_that_goes_away_is_no_fault_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(served: Served) -> None:
+        served.body = BIG
+        for _ in range(3):
+            client = await connect(served, REQUEST)
+            await asyncio.get_running_loop().sock_recv(client, 100)
+            client.close()
+        async with asyncio.timeout(10):
+            while served.connections:
+                await asyncio.sleep(0.05)
+        assert not served.hung_up
+
+    run(scenario)
+    assert not caplog.records
+
+
 def test_when_all_places_are_taken_who_stands_still_has_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_port, "CLIENTS", 5)
     monkeypatch.setattr(http_port, "GRACE", 0.2)
