@@ -44,10 +44,11 @@ class Extra:
         numbers: Sequence[Number | None],
         key: object = None,
         rows: Timed | None = None,
+        began: Sequence[float] | None = None,
     ) -> None:
         """A sample for each of the sink's labels whose number is known; `key` tells the blocks of a family apart."""
         if sink.selection.wants(self.name, self.group):
-            samples = Samples(self.name, labels, numbers, unknown=(None,), rows=rows)
+            samples = Samples(self.name, labels, numbers, unknown=(None,), rows=rows, began=began)
             sink.column((self.name, key), self.description, samples)
 
     def info(
@@ -115,6 +116,7 @@ AGENT_REORDERED = Extra(
     ("agent",),
 )
 AGENT_SAMPLES_LOST = Extra("sflow_agent_samples_lost_total", "counter", "Samples missing in the sequence.", ("agent",))
+AGENT_SAMPLES = Extra("sflow_agent_samples_total", "counter", "Samples received, by type.", ("agent", "type"))
 AGENT_RESTARTS = Extra("sflow_agent_restarts_total", "counter", "Restarts of the agent.", ("agent",))
 AGENT_LAST_SEEN = Extra(
     "sflow_agent_last_seen_timestamp_seconds", "gauge", "When the agent was heard last.", ("agent",)
@@ -137,6 +139,9 @@ KERNEL_DROPS = Extra(
 RECEIVE_BUFFER = Extra("sflow_collector_receive_buffer_bytes", "gauge", "Size of the socket's receive buffer.")
 SAMPLES = Extra(
     "sflow_collector_samples_total", "counter", "Samples by type; all but counters are passed over.", ("type",)
+)
+IGNORED_FLOWS = Extra(
+    "sflow_collector_ignored_flow_samples_total", "counter", "Samples of packets, which are passed over."
 )
 RECORDS = Extra("sflow_collector_records_total", "counter", "Records taken, by structure.", ("structure",))
 UNKNOWN_RECORDS = Extra(

@@ -11,6 +11,7 @@ import threading
 
 from sflow_gmetrics.snapshot import Snapshot
 
+from .created import CreatedPage
 from .exposition import LabelTexts
 from .page import Page
 from .selection import Selection
@@ -75,6 +76,10 @@ def render_openmetrics(snapshot: Snapshot, selection: Selection | None = None) -
 
 def _render(snapshot: Snapshot, selection: Selection | None, *, openmetrics: bool) -> bytes:
     selection = selection or Selection.of(snapshot.config)
+    if selection.began:
+        created = CreatedPage(selection, snapshot.stats.started)
+        write(created, snapshot)
+        return created.text(openmetrics=openmetrics)
     texts = _kept.take(selection)
     texts.begin()
     page = Page(selection, texts)

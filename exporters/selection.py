@@ -28,11 +28,13 @@ class Selection:
     shard: tuple[int, int] = (1, 1)
     names: frozenset[str] = frozenset()
     host: str = ""
+    began: bool = False
+    """Whether it is shown when counters began."""
 
     @classmethod
     def of(cls, config: Config) -> Selection:
         """What a configuration shows to those who choose nothing."""
-        return cls(frozenset(config.web.levels), frozenset(config.web.groups))
+        return cls(frozenset(config.web.levels), frozenset(config.web.groups), began=config.web.created_series)
 
     def wants(self, family: str, group: str = "") -> bool:
         """Whether the family of this name is shown."""

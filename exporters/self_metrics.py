@@ -20,6 +20,7 @@ def write_collector(sink: Sink, snapshot: Snapshot, series: Mapping[str, int]) -
     f.DATAGRAM_BYTES.add(sink, (), stats.bytes)
     f.KERNEL_DROPS.add(sink, (), stats.kernel_drops)
     f.RECEIVE_BUFFER.add(sink, (), stats.receive_buffer)
+    f.IGNORED_FLOWS.add(sink, (), stats.samples["flow"])
     for key, (limit, used) in _limits(snapshot).items():
         f.LIMIT.add(sink, (key,), limit)
         if used is not None:

@@ -7,7 +7,7 @@ many rows. What is handed over are numbers and labels; a sink decides what they 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from .selection import Selection
@@ -29,7 +29,8 @@ class Samples(NamedTuple):
     """Many samples of the family `name`: one for each of `labels` whose number is none of `unknown`.
 
     `labels` are what the sink's `labels` made of rows of values; `extra` are labels that all of
-    them have. `rows` tells when each sample came; None is the time of the snapshot.
+    them have. `rows` tells when each sample came; None is the time of the snapshot. `began` is
+    when each counter was 0 (0: not known); None is when the collector heard its first agent.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Samples(NamedTuple):
     unknown: Sequence[float | None] = ()
     convert: Convert | None = None
     rows: Timed | None = None
+    began: Sequence[float] | None = None
 
     def known(self) -> Samples:
         """Those whose number is known."""
@@ -46,6 +48,16 @@ class Samples(NamedTuple):
             return self
         pairs = [pair for pair in zip(self.labels, self.numbers, strict=True) if pair[1] not in self.unknown]
         return self._replace(labels=[label for label, _ in pairs], numbers=[number for _, number in pairs])
+
+    def one_by_one(self, began: float) -> Iterator[tuple[Any, Number, float]]:
+        """Label, number in base units, and when it was 0, of each that is known; `began` where no other time is."""
+        times = self.began if self.began is not None else [began] * len(self.numbers)
+        rows = zip(self.labels, self.numbers, times, strict=True)
+        known = [row for row in rows if row[1] not in self.unknown]
+        numbers: Sequence[Any] = [number for _, number, _ in known]
+        shown = self.convert(numbers) if self.convert is not None else numbers
+        for (label, _, time), number in zip(known, shown, strict=True):
+            yield label, number, time
 
 
 class Description(NamedTuple):

@@ -6,13 +6,13 @@ is not known or no longer there is not handed over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sflow_gmetrics.datagram import decode_structure
 from sflow_gmetrics.errors import DecodeError
 from sflow_gmetrics.schema import Field, Role
-from sflow_gmetrics.snapshot import AgentStats, Host, Row, Service, Snapshot
+from sflow_gmetrics.snapshot import AgentStats, Host, Pool, Row, Service, Snapshot
 from sflow_gmetrics.structures import COUNTER_RECORDS
 from sflow_gmetrics.structures.virtual import DOMAIN_STATES
 from sflow_gmetrics.xdr import Cursor
@@ -26,6 +26,8 @@ from .sink import Samples, Sink
 
 _LABELS = {Role.HOST: f.HOST, Role.SERVICE: f.SERVICE, Role.INTERFACE: f.INTERFACE}
 _JVM_TEXTS = ("vm_name", "vm_vendor", "vm_version")
+Births = Mapping[tuple[str, str], float]
+"""When each host (pool and name) had booted as it was first heard; empty where nobody wants to know."""
 _RUNNING = frozenset((0, 1, 2))
 """Domain states that mean it runs: no state, running, blocked."""
 
@@ -36,25 +38,26 @@ def write(sink: Sink, snapshot: Snapshot) -> None:
     pools = [pool for pool in snapshot.pools if selection.takes_pool(pool.name)]
     hosts = [host for pool in pools for host in pool.hosts if selection.takes_host(host.name, host.address)]
     up = [host for host in hosts if host.up]
+    births = {(host.pool, host.name): host.born for host in up} if selection.began else {}
     series = _Series(sink)
     if "host" in selection.levels:
         _hosts(sink, hosts)
         known = [(host, host.row) for host in up if host.row is not None]
         places = [(host.pool, host.name) for host, _ in known]
-        _role(sink, Role.HOST, group_by_form([(places, [row for _, row in known])]))
+        _role(sink, Role.HOST, group_by_form([(places, [row for _, row in known])]), births)
         _agents(sink, snapshot.agents)
         series.count("host")
     tables = {pool.name: ServiceTable(pool) for pool in pools}
     if "service" in selection.levels:
         services = [one for host in up for one in host.services]
-        if selection.takes_every_host:
+        if selection.takes_every_host and len(services) == _members_of(pools):  # none is folded into another
             members = [members for table in tables.values() for members in table.live]
         else:
             members = group_by_form([([one.place for one in services], [one.row for one in services])])
-        _services(sink, services, members)
+        _services(sink, services, members, births)
         series.count("service")
     if "host" in selection.levels and "interface" in selection.groups:
-        _interfaces(sink, up)
+        _interfaces(sink, up, births)
         series.count("interface")
     if "pool" in selection.levels:
         for pool in pools:
@@ -63,6 +66,10 @@ def write(sink: Sink, snapshot: Snapshot) -> None:
         series.count("pool")
     if selection.wants_collector:
         write_collector(sink, snapshot, series.levels)
+
+
+def _members_of(pools: Iterable[Pool]) -> int:
+    return sum(len(service.members) for pool in pools for service in pool.services)
 
 
 class _Series:
@@ -82,10 +89,11 @@ class _Series:
 # --- families that follow from fields
 
 
-def _role(sink: Sink, role: Role, tables: Iterable[Members]) -> None:
+def _role(sink: Sink, role: Role, tables: Iterable[Members], births: Births) -> None:
     """All families of the rows of one role, form by form."""
     names = _LABELS[role]
     for members in tables:
+        began = [births[place[0], place[1]] for place in members.places] if births else None
         labels = sink.labels((role, members.key), names, members.places)
         applications: Sequence[Any] = ()
         for index, column in enumerate(columns_of(members.form, role)):
@@ -97,7 +105,7 @@ def _role(sink: Sink, role: Role, tables: Iterable[Members]) -> None:
                 chosen = applications
             numbers = column.read(members)
             samples = Samples(
-                column.family.name, chosen, numbers, column.extra, column.unknown, column.convert, members
+                column.family.name, chosen, numbers, column.extra, column.unknown, column.convert, members, began
             )
             sink.column((role, members.key, index), column.family, samples)
 
@@ -163,9 +171,9 @@ _STATES = tuple(word.lower().replace(" ", "") for word in DOMAIN_STATES)
 _IF_TYPE, _IF_DIRECTION, _IF_STATUS = _field(1, "ifType"), _field(1, "ifDirection"), _field(1, "ifStatus")
 
 
-def _services(sink: Sink, services: Sequence[Service], tables: Sequence[Members]) -> None:
+def _services(sink: Sink, services: Sequence[Service], tables: Sequence[Members], births: Births) -> None:
     """What the services do, what they are, and whether they run."""
-    _role(sink, Role.SERVICE, tables)
+    _role(sink, Role.SERVICE, tables, births)
     f.SERVICE_INFO.info(sink, [one.info for one in services])
     for members in tables:
         index = members.form.value_index(_STATE)
@@ -187,12 +195,12 @@ def _states(sink: Sink, members: Members, states: Sequence[int]) -> None:
         f.SERVICE_STATE.info(sink, places, members.key, members)
 
 
-def _interfaces(sink: Sink, hosts: Sequence[Host]) -> None:
+def _interfaces(sink: Sink, hosts: Sequence[Host], births: Births) -> None:
     """What the interfaces do, what they are, and whether they work."""
     ports = [(host, one) for host in hosts for one in host.interfaces]
     places = [(host.pool, host.name, one.name) for host, one in ports]
     tables = group_by_form([(places, [one.row for _, one in ports])])
-    _role(sink, Role.INTERFACE, tables)
+    _role(sink, Role.INTERFACE, tables, births)
     duplex = {1: "full", 2: "half", 3: "in", 4: "out"}
     for members in tables:
         index, kind, direction = (members.form.value_index(one) for one in (_IF_STATUS, _IF_TYPE, _IF_DIRECTION))
@@ -219,6 +227,7 @@ def _agents(sink: Sink, everyone: Sequence[AgentStats]) -> None:
     places = [(one.address, one.pool, one.host, str(sub_agent)) for one in agents for sub_agent in one.sub_agents]
     f.AGENT_INFO.info(sink, places)
     labels = sink.labels("agents", ("agent",), [(one.address,) for one in agents])
+    heard = [one.first_heard for one in agents]
     for extra, numbers in (
         (f.AGENT_DATAGRAMS, [one.datagrams for one in agents]),
         (f.AGENT_LOST, [one.lost for one in agents]),
@@ -228,4 +237,8 @@ def _agents(sink: Sink, everyone: Sequence[AgentStats]) -> None:
         (f.AGENT_LAST_SEEN, [round(one.last_heard, 3) for one in agents]),
         (f.AGENT_CLOCK_AGREES, [int(one.clock_agrees) for one in agents]),
     ):
-        extra.many(sink, labels, numbers)
+        extra.many(sink, labels, numbers, began=heard)
+    samples = [(one, kind, count) for one in agents for kind, count in one.samples.items() if count]
+    labels = sink.labels("agent samples", f.AGENT_SAMPLES.labels, [(one.address, kind) for one, kind, _ in samples])
+    heard = [one.first_heard for one, _, _ in samples]
+    f.AGENT_SAMPLES.many(sink, labels, [count for _, _, count in samples], began=heard)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from .datagram import SAMPLE_TYPES
 from .layout import Form
 from .source import Source
 from .stream import Stream
 
+SAMPLES = (*sorted(set(SAMPLE_TYPES.values())), "unknown")
+"""What samples are, as they are counted."""
 RESETS = ("wrap", "restart", "decrease", "gap", "invalid")
 
 
@@ -28,6 +31,9 @@ class Agent:
         self.sources: dict[bytes, Source] = {}
         self.host: Source | None = None
         self.interval = 0.0
+        self.born = 0.0
+        """When the host booted, as it said first; 0 while it has not. Then all its counters were 0."""
+        self.samples = dict.fromkeys(SAMPLES, 0)
         self.tidied = 0.0
         """When it was last looked for sources to forget because there were too many."""
         self.samples_lost = self.samples_restarted = 0

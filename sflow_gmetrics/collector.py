@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 
-from .agent import Agent
+from .agent import SAMPLES, Agent
 from .config import Config
 from .datagram import COUNTERS, COUNTERS_EXPANDED, SAMPLE_TYPES, Sample, decode_header, decode_sample
 from .derive import derive_snapshot
@@ -52,7 +52,10 @@ class Collector:
         self.datagrams = 0
         self.bytes = 0
         self.decode_errors = dict.fromkeys(DecodeError.REASONS, 0)
-        self.samples = dict.fromkeys((*sorted(set(SAMPLE_TYPES.values())), "unknown"), 0)
+        self.started = 0.0
+        """When the first agent was heard; nothing has been counted before."""
+        self.samples_before = dict.fromkeys(SAMPLES, 0)
+        """Samples of agents that have been forgotten."""
         self.dropped = dict.fromkeys(
             ("not_allowed", "agents", "sub_agents", "services", "sources_per_agent", "forms"), 0
         )
@@ -120,6 +123,7 @@ class Collector:
         self._note(address, "new", "heard for the first time")
         agent = self.agents[address] = Agent(address, now)
         agent.pool = self.pools.pool_of(address, address)
+        self.started = self.started or now
         return agent
 
     def _restart(self, agent: Agent, stream: Stream, payload: bytes, now: float) -> None:
@@ -139,7 +143,7 @@ class Collector:
         agent.last_heard = now
         sources = agent.sources
         size = len(payload)
-        samples = self.samples
+        samples = agent.samples
         for left in range(n_samples, 0, -1):
             if size - offset < 16:
                 self._take_rest(payload, offset, left, agent)
@@ -179,7 +183,7 @@ class Collector:
             if sample.malformed:
                 self._count_malformed(sample, agent)
                 return
-            self.samples[sample.type] += 1
+            agent.samples[sample.type] += 1
 
     def _learn(self, payload: bytes, offset: int, records: int, agent: Agent, stream: Stream, now: float) -> None:
         """A sample that is not like its source's last one: read it carefully and learn its shape."""
@@ -308,6 +312,7 @@ class Collector:
         """The host's own sample: its name and so its pool."""
         agent = source.agent
         agent.host = source
+        agent.born = agent.born or min(source.moments.values(), default=0.0)
         name = source.texts.get("hostname", "")
         if name != agent.name:
             self._note(agent.address, "named", f"is host {name!r}" + (f", was {agent.name!r}" if agent.name else ""))
@@ -350,6 +355,8 @@ class Collector:
     def _forget_agent(self, agent: Agent) -> None:
         self._note(agent.address, "gone", f"host {agent.name!r} is forgotten, it has been silent for long")
         del self.agents[agent.address]
+        for kind, count in agent.samples.items():
+            self.samples_before[kind] += count
         for key, (_, other) in list(self._streams.items()):
             if other is agent:
                 del self._streams[key]

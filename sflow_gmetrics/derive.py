@@ -70,16 +70,26 @@ def _derive(collector: Collector, now: float, pause: Callable[[], None] | None) 
             collector.bytes,
             collector.kernel_drops,
             collector.receive_buffer,
-            dict(collector.samples),
+            _samples(collector),
             collector.layouts.record_counts(),
             dict(collector.decode_errors),
             collector.layouts.unknown_counts(),
             dict(collector.dropped),
             dict(collector.limits.dropped),
+            collector.started,
             collector.limits.series,
         ),
         collector.remotes,
     )
+
+
+def _samples(collector: Collector) -> dict[str, int]:
+    """Samples of all agents by type, also of those that have been forgotten."""
+    counts = dict(collector.samples_before)
+    for agent in collector.agents.values():
+        for kind, count in agent.samples.items():
+            counts[kind] += count
+    return counts
 
 
 def _is_up(agent: Agent, now: float) -> bool:
@@ -170,6 +180,7 @@ class _PoolDraft:
             agent.last_heard,
             agent.host.own_interval if agent.host is not None else max(agent.interval or DEFAULT_INTERVAL, 1.0),
             agent.started,
+            agent.born,
         )
         self.hosts.append(host)
         return host
@@ -290,5 +301,7 @@ def _agent_stats(agent: Agent, host: Host | None, now: float) -> AgentStats:
         len(agent.sources),
         agent.last_heard,
         _is_up(agent, now),
+        agent.first_heard,
+        dict(agent.samples),
         all(stream.agrees for stream in streams),
     )

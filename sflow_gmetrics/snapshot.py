@@ -141,7 +141,8 @@ class Host:
     """A host: its agent, its own numbers (`row`, None while it is down or unknown) and its services.
 
     `announced` says that the name is the host's own, not its agent's address. Times are in
-    seconds since the epoch, `interval` in seconds.
+    seconds since the epoch, `interval` in seconds. `started` is when the agent started last,
+    `born` when the host had booted when it was first heard (0: not known): its counters were 0.
     """
 
     name: str
@@ -157,6 +158,7 @@ class Host:
     last_heard: float
     interval: float
     started: float
+    born: float
 
 
 @dataclass(slots=True)
@@ -207,6 +209,8 @@ class AgentStats:
     sources: int
     last_heard: float
     up: bool
+    first_heard: float
+    samples: Mapping[str, int]
     clock_agrees: bool = True
     """Whether its uptime grows as fast as our clock."""
 
@@ -225,6 +229,8 @@ class CollectorStats:
     unknown_records: Mapping[str, int]
     dropped: Mapping[str, int]
     series_dropped: Mapping[str, int]
+    started: float
+    """When the first agent was heard: then all sums of pools were 0. 0 without one."""
     service_series: int = 0
     """What counts against [services] series."""
 
