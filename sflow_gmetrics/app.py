@@ -159,6 +159,7 @@ class App:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._loop.add_signal_handler(number, self._stop.set)
+            self._loop.add_signal_handler(signal.SIGHUP, self._decline_reload)
         tasks: list[asyncio.Task[None]] = []
         try:
             listening = await self.ports.open()
@@ -181,6 +182,11 @@ class App:
             await self.ports.close()
             for thread in self._threads():
                 thread.stop()
+
+    def _decline_reload(self) -> None:
+        self.notifier.reloading()
+        log.warning("SIGHUP: the configuration is read at the start only; restart the program to change it")
+        self.notifier.ready(self._status())
 
     async def _watch(self) -> None:
         """Forget what is gone, and log what has been noticed."""

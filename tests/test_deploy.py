@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from sflow_gmetrics.activation import PORTS
 from sflow_gmetrics.config import Config, load_config
 
 ROOT = Path(__file__).parents[1]
@@ -133,6 +134,7 @@ def test_there_is_a_socket_for_every_port() -> None:
         found[name] = socket["ListenDatagram" if name == "sflow" else "ListenStream"]
         assert unit(path)["Install"]["WantedBy"] == "sockets.target"
     assert found == addresses()
+    assert {name: int(address.rpartition(":")[2]) for name, address in found.items()} == PORTS
 
 
 def test_the_user_of_the_service_can_be_made(tmp_path: Path, require_program: Programs) -> None:

@@ -135,10 +135,20 @@ def _prepare(bound: socket.socket, receive_buffer: int) -> socket.socket:
     force = getattr(socket, "SO_RCVBUFFORCE", 33)
     try:
         bound.setsockopt(socket.SOL_SOCKET, force, OVERHEAD * receive_buffer)
-    except OSError:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, OVERHEAD * receive_buffer)
+    except OSError:  # without CAP_NET_ADMIN rmem_max is the most, and systemd may have given more
+        granted = min(OVERHEAD * receive_buffer, _rmem_max())
+        if 2 * granted > bound.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF):
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, granted)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _SECOND)
     return bound
+
+
+def _rmem_max() -> int:
+    """The largest buffer in bytes that the kernel grants to everybody."""
+    try:
+        return int(Path("/proc/sys/net/core/rmem_max").read_text("ascii"))
+    except (OSError, ValueError):
+        return 1 << 30
 
 
 def _cure(error: OSError, port: int) -> str:

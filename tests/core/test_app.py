@@ -183,6 +183,22 @@ def test_a_receive_buffer_that_the_kernel_refuses_is_told_with_the_cure(
 # --- misbehaviour
 
 
+def test_a_buffer_that_somebody_has_made_larger_than_we_may_is_not_made_smaller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as passed:
+        passed.bind((HOME, 0))
+        try:
+            passed.setsockopt(socket.SOL_SOCKET, 33, 8_000_000)  # SO_RCVBUFFORCE, as systemd does
+        except PermissionError:
+            pytest.skip("it takes CAP_NET_ADMIN to do what systemd does")
+        before = passed.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        monkeypatch.setattr(socket, "SO_RCVBUFFORCE", 9999, raising=False)  # no such option: as without the right
+        for wanted in (4096, 1_000_000, 100_000_000):
+            one = UdpInput(HOME, 0, wanted, lambda _: None, passed)
+            assert passed.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == before == 2 * one.receive_buffer
+
+
 def test_what_the_kernel_drops_is_counted() -> None:
     busy, entered = threading.Event(), threading.Event()
 

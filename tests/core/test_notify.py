@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import socket
 import threading
 import time
@@ -19,7 +20,7 @@ from sflow_gmetrics.errors import InputError
 from sflow_gmetrics.notify import Notifier, Watchdog
 from sflow_gmetrics.storage import Storage
 from tests.core.test_app import running, send
-from tests.e2e.servers import CONFIG, is_listening
+from tests.e2e.servers import CONFIG, is_listening, serving
 
 Said = dict[str, str]
 
@@ -173,6 +174,17 @@ def test_an_event_loop_that_hangs_silences_the_watchdog(systemd: Systemd) -> Non
             systemd.hear(1.5)
         free.set()
         assert systemd.hear_until("WATCHDOG"), "it works again"
+
+
+@pytest.mark.e2e
+@by_path
+def test_sighup_does_not_end_the_program(systemd: Systemd, tmp_path: Path) -> None:
+    with serving(tmp_path) as served:
+        assert systemd.hear_until("READY")
+        served.program.process.send_signal(signal.SIGHUP)
+        assert systemd.hear_until("RELOADING")
+        assert systemd.hear_until("READY"), "systemd waits for the end of a reload"
+        assert b"healthy" in served.page("/-/healthy")
 
 
 # --- what is said, and to whom
