@@ -56,16 +56,16 @@ def site(tmp_path_factory: pytest.TempPathFactory, require_program: Callable[[st
         feeding(ours.sflow, everything.Everything(time.time())),
         prometheus(require_program("prometheus"), folder, ours.web, rules=RULES) as theirs,
     ):
-        wait_for("hosts in Prometheus", lambda: len(theirs.query("sflow_host_up == 1")) == 7, 20)
+        wait_for("hosts in Prometheus", lambda: len(theirs.query("sflow_host_up == 1")) == 7, 40)
         ours.xml()
         with lock:
             fleet.restart_service(fleet.agents[0].name, NGINX)
             fleet.remove_host(fleet.agents[-1].name)
         last = 'node_cpu_seconds_total{cpu="63"}'
-        wait_for("counts of what happened", lambda: theirs.query("sflow_collector_series_resets_total"), 20)
-        wait_for("a host that is down", lambda: theirs.query("sflow_host_up == 0"), 20)
-        wait_for("a pending alert", lambda: theirs.query('ALERTS{alertname="SflowHostDown"}'), 20)
-        wait_for("rates of what the rules record", lambda: theirs.query(f"rate({last}[1m])"), 20)
+        wait_for("counts of what happened", lambda: theirs.query("sflow_collector_series_resets_total"), 40)
+        wait_for("a host that is down", lambda: theirs.query("sflow_host_up == 0"), 40)
+        wait_for("a pending alert", lambda: theirs.query('ALERTS{alertname="SflowHostDown"}'), 40)
+        wait_for("rates of what the rules record", lambda: theirs.query(f"rate({last}[1m])"), 40)
         yield Site(theirs, fleet)
 
 
