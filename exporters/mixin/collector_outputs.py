@@ -70,16 +70,43 @@ OUTPUT = Row(
             stacked=True,
         ),
         Graph(
+            title="Limits",
+            description="How much of each limit is used.",
+            unit="percentunit",
+            queries=(
+                Query(
+                    "max by (instance, key) ("
+                    f"sflow_collector_limit_used{{{THESE}}} / sflow_collector_limit{{{THESE}}})",
+                    "{{instance}} {{key}}",
+                ),
+            ),
+        ),
+    ),
+)
+
+SOURCES = Row(
+    "Other collectors ([[gmetad.sources]])",
+    (
+        Graph(
             title="Other collectors",
             description="Whether the newest poll of each source succeeded.",
             queries=(Query(f"min by (source) (sflow_collector_source_up{{{THESE}}})", "{{source}}"),),
             highest=1,
         ),
+        Graph(
+            title="Time of a poll",
+            description="How long the newest poll of each source took.",
+            unit="s",
+            queries=(
+                Query(f"max by (source) (sflow_collector_source_poll_duration_seconds{{{THESE}}})", "{{source}}"),
+            ),
+        ),
     ),
+    closed=True,
 )
 
 RRD = Row(
-    "RRD files",
+    "RRD files ([rrd] root)",
     (
         Graph(
             title="Values",
@@ -109,6 +136,7 @@ RRD = Row(
             queries=(Query(sum_of("rrd_files", by("instance")), "{{instance}}"),),
         ),
     ),
+    closed=True,
 )
 
 PROCESS = Row(
