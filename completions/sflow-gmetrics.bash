@@ -7,7 +7,7 @@
 
 _shtab_sflow_gmetrics_subparsers=(serve decode replay simulate check-config views doctor metrics)
 
-_shtab_sflow_gmetrics_serve_option_strings=(-h --help --config --demo)
+_shtab_sflow_gmetrics_serve_option_strings=(-h --help --config --demo --log-format --log-level)
 _shtab_sflow_gmetrics_decode_option_strings=(-h --help --port)
 _shtab_sflow_gmetrics_replay_option_strings=(-h --help --to --speed --loop --port)
 _shtab_sflow_gmetrics_simulate_option_strings=(-h --help --to --hosts --services --interval --duration --seed --restarts --failures --pools)
@@ -26,6 +26,8 @@ _shtab_sflow_gmetrics_views___reports_COMPGEN=_shtab_compgen_dirs
 _shtab_sflow_gmetrics_doctor___password_file_COMPGEN=_shtab_compgen_files
 _shtab_sflow_gmetrics_doctor___cacert_COMPGEN=_shtab_compgen_files
 
+_shtab_sflow_gmetrics_serve___log_format_choices=(text logfmt json)
+_shtab_sflow_gmetrics_serve___log_level_choices=(debug info warning error)
 _shtab_sflow_gmetrics_pos_0_choices=(serve decode replay simulate check-config views doctor metrics)
 
 _shtab_sflow_gmetrics_serve__h_nargs=0

@@ -51,7 +51,7 @@ function _shtab_sflow_gmetrics_using
 end
 
 set -g _shtab_sflow_gmetrics_commands serve decode replay simulate check-config views doctor metrics
-set -g _shtab_sflow_gmetrics_opts_with_value --cacert --config --duration --failures --from --hosts --interval --output --password-file --port --reports --restarts --seed --services --speed --to --url --user
+set -g _shtab_sflow_gmetrics_opts_with_value --cacert --config --duration --failures --from --hosts --interval --log-format --log-level --output --password-file --port --reports --restarts --seed --services --speed --to --url --user
 
 complete -c sflow-gmetrics -e
 complete -c sflow-gmetrics -f
@@ -62,6 +62,8 @@ complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using; and test $_shtab_sfl
 complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using serve' -s h -l help -d 'show this help message and exit'
 complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using serve' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the configuration, in TOML (default: every key'"'"'s default)'
 complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using serve' -l demo -d 'replay a recording of real agents into our own port'
+complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using serve' -l log-format -xka "text logfmt json" -d 'text, logfmt, json'
+complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using serve' -l log-level -xka "debug info warning error" -d 'debug, info, warning, error'
 complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using; and test $_shtab_sflow_gmetrics_npos -eq 0' -a decode -d 'Print a capture as JSON, one object a datagram.'
 complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using decode' -s h -l help -d 'show this help message and exit'
 complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using decode' -l port -x -d 'the UDP port that is sFlow'"'"'s; 0: every port (default: 6343)'

@@ -21,7 +21,8 @@ from exporters.web_security import load_settings
 
 from . import __version__
 from .app import App, serve
-from .config import OFF, Config, load_config, parse_config, split_address
+from .config import OFF, Config, LogConfig, load_config, parse_config, split_address
+from .config_check import LOG_FORMATS, LOG_LEVELS
 from .datagram import decode_datagram
 from .demo import CONFIG as DEMO_CONFIG
 from .demo import Demo
@@ -29,6 +30,7 @@ from .doctor import PROBLEM, Target, report, report_json, visit
 from .errors import ConfigError, DecodeError, InputError, SflowGmetricsError
 from .inputs.pcap import read_capture
 from .inspect import datagram_json
+from .logs import set_up as set_up_log
 from .ports import Listening, join_address
 from .replay import open_sender, replay
 from .simulation.fleet import Churn, pools_toml
@@ -46,12 +48,7 @@ _NO_MORE_OUTPUT = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.E
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit status is the result."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S%z",
-    )
+    set_up_log(LogConfig())
     try:
         status: int = options.run(options)
         print(end="", flush=True)
@@ -88,6 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     one = command("serve", _serve, "receive sFlow and serve gmond XML and the Prometheus page")
     one.add_argument("--config", metavar="FILE", help="the configuration, in TOML (default: every key's default)")
     one.add_argument("--demo", action="store_true", help="replay a recording of real agents into our own port")
+    one.add_argument("--log-format", metavar="FORMAT", choices=LOG_FORMATS, help=f"{', '.join(LOG_FORMATS)}")
+    one.add_argument("--log-level", metavar="LEVEL", choices=LOG_LEVELS, help=f"{', '.join(LOG_LEVELS)}")
 
     one = command("decode", _decode, "print a capture as JSON, one object a datagram")
     one.add_argument("file", metavar="FILE.pcap", help="pcap or pcapng, also gzipped; - is standard input")
@@ -186,10 +185,15 @@ def _positive(text: str) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    if not options.demo:
-        serve(load_config(options.config) if options.config else Config())
-        return 0
-    return _demo(load_config(options.config) if options.config else _free_ports(parse_config(DEMO_CONFIG)))
+    if options.config:
+        config = load_config(options.config)
+    else:
+        config = _free_ports(parse_config(DEMO_CONFIG)) if options.demo else Config()
+    set_up_log(LogConfig(options.log_format or config.log.format, options.log_level or config.log.level))
+    if options.demo:
+        return _demo(config)
+    serve(config)
+    return 0
 
 
 def _free_ports(config: Config) -> Config:

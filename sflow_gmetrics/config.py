@@ -151,6 +151,17 @@ class WebConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class LogConfig:
+    """[log]: the log on standard error.
+
+    `format` is "text", "logfmt" or "json", `level` "debug", "info", "warning" or "error".
+    """
+
+    format: str = "text"
+    level: str = "info"
+
+
+@dataclass(frozen=True, slots=True)
 class PoolConfig:
     """[[pools]]: the hosts of a pool, by a regular expression of the whole name or by networks."""
 
@@ -193,6 +204,7 @@ class Config:
     rrd: RrdConfig = field(default_factory=RrdConfig)
     views: ViewsConfig = field(default_factory=ViewsConfig)
     web: WebConfig = field(default_factory=WebConfig)
+    log: LogConfig = field(default_factory=LogConfig)
     pools: tuple[PoolConfig, ...] = ()
     services: ServicesConfig = field(default_factory=ServicesConfig)
 

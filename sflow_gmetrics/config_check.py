@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 OFF = ("", "off")
 """The values of a `listen` key that switch an output off."""
+LOG_FORMATS = ("text", "logfmt", "json")
+LOG_LEVELS = ("debug", "info", "warning", "error")
 RRD_LEVELS = ("host", "service", "pool")
 WEB_LEVELS = ("host", "service", "pool", "collector")
 """What a page of Prometheus is made of."""
@@ -57,6 +59,8 @@ def check_values(config: Config) -> None:
     _check_pools(config.pools)
     _check_words(config.web.levels, WEB_LEVELS, "web.levels")
     _check_words(config.web.groups, GROUPS, "web.groups")
+    _check_words((config.log.format,), LOG_FORMATS, "log.format")
+    _check_words((config.log.level,), LOG_LEVELS, "log.level")
 
 
 def _check_sources(sources: tuple[SourceConfig, ...]) -> None:

@@ -46,5 +46,8 @@ class EventLog:
         if len(self._logged) > SUBJECTS:
             self._logged.clear()
         self._logged[subject, event] = now
-        level = logging.INFO if event.partition(" ")[0] in QUIET else logging.WARNING
-        log.log(level, "%s: %s%s", subject, detail, f" ({count} times)" if count > 1 else "")
+        kind = event.partition(" ")[0]
+        fields = {"subject": subject, "event": kind, "count": count, "msg": detail}
+        level = logging.INFO if kind in QUIET else logging.WARNING
+        times = f" ({count} times)" if count > 1 else ""
+        log.log(level, "%s: %s%s", subject, detail, times, extra={"event_fields": fields})
