@@ -54,7 +54,7 @@ class CreatedPage(Sink):
         for labels, value, began in lines:
             text.add(labels, value)
             if family.type == "counter" and began:
-                beside.blocks.append(f"{created.name}{_braces(labels)} {number(began)}\n".encode())
+                beside.blocks.append((f"{created.name}{_braces(labels)} {number(began)}\n".encode(),))
         yield from text.parts(openmetrics=openmetrics)
         yield from created.parts(openmetrics=openmetrics)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from .sink import Number, Samples
@@ -34,22 +35,23 @@ class FamilyText:
     name: str
     type: str
     help: str
-    blocks: list[bytes] = field(default_factory=list)
+    blocks: list[Iterable[bytes]] = field(default_factory=list)
+    """What makes the lines, when the page is written."""
 
     def add(self, labels: str, value: Number) -> None:
         """One sample."""
         braces = f"{{{labels}}}" if labels else ""
-        self.blocks.append(f"{self.name}{braces} {number(value)}\n".encode())
+        self.blocks.append((f"{self.name}{braces} {number(value)}\n".encode(),))
 
-    def parts(self, *, openmetrics: bool) -> list[bytes]:
-        """The family's HELP and TYPE, and its blocks; nothing if it has no samples."""
-        if not self.blocks:
-            return []
+    def parts(self, *, openmetrics: bool) -> Iterator[bytes]:
+        """The family's HELP and TYPE, and its lines; nothing if it has none."""
         name = self.name.removesuffix("_total") if openmetrics and self.type == "counter" else self.name
         quoted = self.help.replace("\\", r"\\").replace("\n", r"\n")
         if openmetrics:
             quoted = quoted.replace('"', r"\"")
-        return [f"# HELP {name} {quoted}\n# TYPE {name} {self.type}\n".encode(), *self.blocks]
+        if self.blocks:
+            yield f"# HELP {name} {quoted}\n# TYPE {name} {self.type}\n".encode()
+            yield from chain.from_iterable(self.blocks)
 
 
 def number(value: Number) -> str:
@@ -94,6 +96,8 @@ class LabelTexts:
     def __init__(self) -> None:
         self._old: dict[object, Labels] = {}
         self._new: dict[object, Labels] = {}
+        self.length = 0
+        """How many bytes the page has."""
 
     def begin(self) -> None:
         """A new page: what is not used on it will be forgotten."""

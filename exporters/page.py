@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
 
 from .exposition import FamilyText, LabelTexts, blocks_of, label_text
@@ -29,8 +30,9 @@ class Page(Sink):
     def column(self, key: object, family: Description, samples: Samples) -> None:
         """Blocks of lines."""
         known = samples.known()
-        self._text(family).blocks += blocks_of(known)
-        self.taken += len(known.numbers)
+        if known.numbers:
+            self._text(family).blocks.append(blocks_of(known))
+            self.taken += len(known.numbers)
 
     def _text(self, family: Description) -> FamilyText:
         found = self._families.get(family.name)
@@ -39,8 +41,15 @@ class Page(Sink):
         return found
 
     def text(self, *, openmetrics: bool) -> bytes:
-        """The page."""
-        parts = [part for family in self._families.values() for part in family.parts(openmetrics=openmetrics)]
+        """The page, written once: room for as much as last time is made before, and memory is touched once only."""
+        page = io.BytesIO()
+        page.seek(self._texts.length)
+        page.write(b"\n")
+        page.seek(0)
+        for family in self._families.values():
+            page.writelines(family.parts(openmetrics=openmetrics))
         if openmetrics:
-            parts.append(b"# EOF\n")
-        return b"".join(parts)
+            page.write(b"# EOF\n")
+        self._texts.length = page.tell()
+        page.truncate()
+        return page.getvalue()
