@@ -13,7 +13,7 @@ _shtab_sflow_gmetrics_replay_option_strings=(-h --help --to --speed --loop --por
 _shtab_sflow_gmetrics_simulate_option_strings=(-h --help --to --hosts --services --interval --duration --seed --restarts --failures --pools)
 _shtab_sflow_gmetrics_check_config_option_strings=(-h --help --hosts --services)
 _shtab_sflow_gmetrics_views_option_strings=(-h --help --output --reports --from)
-_shtab_sflow_gmetrics_doctor_option_strings=(-h --help --url --user --password-file --cacert --json)
+_shtab_sflow_gmetrics_doctor_option_strings=(-h --help --url --user --password-file --cacert --cert --key --json)
 _shtab_sflow_gmetrics_metrics_option_strings=(-h --help)
 _shtab_sflow_gmetrics_option_strings=(-h --help --version)
 
@@ -25,6 +25,8 @@ _shtab_sflow_gmetrics_views___output_COMPGEN=_shtab_compgen_dirs
 _shtab_sflow_gmetrics_views___reports_COMPGEN=_shtab_compgen_dirs
 _shtab_sflow_gmetrics_doctor___password_file_COMPGEN=_shtab_compgen_files
 _shtab_sflow_gmetrics_doctor___cacert_COMPGEN=_shtab_compgen_files
+_shtab_sflow_gmetrics_doctor___cert_COMPGEN=_shtab_compgen_files
+_shtab_sflow_gmetrics_doctor___key_COMPGEN=_shtab_compgen_files
 
 _shtab_sflow_gmetrics_serve___log_format_choices=(text logfmt json)
 _shtab_sflow_gmetrics_serve___log_level_choices=(debug info warning error)

@@ -51,7 +51,7 @@ function _shtab_sflow_gmetrics_using
 end
 
 set -g _shtab_sflow_gmetrics_commands serve decode replay simulate check-config views doctor metrics
-set -g _shtab_sflow_gmetrics_opts_with_value --cacert --config --duration --failures --from --hosts --interval --log-format --log-level --output --password-file --port --reports --restarts --seed --services --speed --to --url --user
+set -g _shtab_sflow_gmetrics_opts_with_value --cacert --cert --config --duration --failures --from --hosts --interval --key --log-format --log-level --output --password-file --port --reports --restarts --seed --services --speed --to --url --user
 
 complete -c sflow-gmetrics -e
 complete -c sflow-gmetrics -f
@@ -102,6 +102,8 @@ complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using doctor' -l url -x -d 
 complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using doctor' -l user -x -d 'as whom to ask; the URL may hold USER:PASSWORD@ instead'
 complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using doctor' -l password-file -xka "(__fish_complete_path (commandline -ct))" -d 'the file with the password'
 complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using doctor' -l cacert -xka "(__fish_complete_path (commandline -ct))" -d 'the authority that signed its certificate, in PEM'
+complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using doctor' -l cert -xka "(__fish_complete_path (commandline -ct))" -d 'a client certificate, where it wants one'
+complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using doctor' -l key -xka "(__fish_complete_path (commandline -ct))" -d 'and its key'
 complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using doctor' -l json -d 'the findings as JSON'
 complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using; and test $_shtab_sflow_gmetrics_npos -eq 0' -a metrics -d 'List every structure, Ganglia metric and Prometheus family.'
 complete -c sflow-gmetrics -n '_shtab_sflow_gmetrics_using metrics' -s h -l help -d 'show this help message and exit'

@@ -133,6 +133,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--password-file", metavar="FILE", default="", help="the file with the password")
     one.add_argument("--cacert", metavar="FILE", default="", help="the authority that signed its certificate, in PEM")
+    one.add_argument("--cert", metavar="FILE", default="", help="a client certificate, where it wants one")
+    one.add_argument("--key", metavar="FILE", default="", help="and its key")
     one.add_argument("--json", action="store_true", help="the findings as JSON")
 
     command("metrics", _metrics, "list every structure, Ganglia metric and Prometheus family")
@@ -349,7 +351,16 @@ def _views(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    about, found = visit(Target.of(options.url, options.user, options.password_file, options.cacert))
+    about, found = visit(
+        Target.of(
+            options.url,
+            options.user,
+            options.password_file,
+            cacert=options.cacert,
+            cert=options.cert,
+            key=options.key,
+        )
+    )
     print((report_json if options.json else report)(about, found))
     return int(any(one.severity == PROBLEM for one in found))
 

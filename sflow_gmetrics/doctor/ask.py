@@ -22,15 +22,17 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a running instance answers, as whom to ask, and which authority its certificate has."""
+    """Where a running instance answers, as whom to ask, and what TLS needs."""
 
     url: str
     user: str = ""
     password: str = ""
-    cacert: str = ""
+    context: ssl.SSLContext | None = None
 
     @classmethod
-    def of(cls, url: str, user: str = "", password_file: str = "", cacert: str = "") -> Target:
+    def of(
+        cls, url: str, user: str = "", password_file: str = "", *, cacert: str = "", cert: str = "", key: str = ""
+    ) -> Target:
         """From what stands on a command line; the URL may hold USER:PASSWORD@. Raises InputError."""
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -42,7 +44,8 @@ class Target:
             except (OSError, UnicodeDecodeError) as error:
                 raise InputError(f"--password-file: {password_file}: {error}") from None
         clean = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
-        return cls(clean, user or urllib.parse.unquote(parts.username or ""), password, cacert)
+        context = _tls(cacert, cert, key) if parts.scheme == "https" else None
+        return cls(clean, user or urllib.parse.unquote(parts.username or ""), password, context)
 
     def fetch(self, path: str) -> tuple[str, str]:
         """A page and its Date. Raises OSError (HTTPError among them)."""
@@ -50,9 +53,21 @@ class Target:
         if self.user:
             word = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
             request.add_header("Authorization", f"Basic {word}")
-        context = ssl.create_default_context(cafile=self.cacert or None) if self.url.startswith("https") else None
-        with urllib.request.urlopen(request, timeout=PATIENCE, context=context) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE, context=self.context) as answer:
             return answer.read().decode("utf-8", "replace"), answer.headers.get("Date", "")
+
+
+def _tls(cacert: str, cert: str, key: str) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=cacert or None)
+    except (OSError, ValueError) as error:
+        raise InputError(f"--cacert: {cacert}: {error}") from None
+    if cert:
+        try:
+            context.load_cert_chain(cert, key or None, password=lambda: "")
+        except (OSError, ValueError) as error:
+            raise InputError(f"--cert: {cert}: {error}") from None
+    return context
 
 
 def ask(target: Target, families: Iterable[str]) -> Page | Finding:
@@ -116,12 +131,15 @@ def _unreachable(target: Target, error: Exception) -> Finding:
     elif isinstance(reason, ssl.SSLCertVerificationError):
         what = f"The certificate of {target.url} is not trusted: {reason.verify_message}."
         do = "Give the authority that signed it: '--cacert FILE'; or let the certificate be renewed, if it has expired."
-    elif isinstance(reason, ssl.SSLError):
-        do = f"Perhaps the port speaks no TLS, or too old a one: try '--url http://{place.netloc}'."
     elif isinstance(reason, socket.gaierror):
         do = f"The name {place.hostname} is not known here: 'getent hosts {place.hostname}'. Give an address instead."
     elif isinstance(reason, TimeoutError):
         do = "A firewall swallows the request, or the collector is busy: try on its own machine, and see its CPU."
+    elif place.scheme == "https":
+        do = (
+            "Perhaps it wants a client certificate: '--cert FILE --key FILE'. Or the port speaks no TLS: try "
+            f"'--url http://{place.netloc}'."
+        )
     else:
         do = f"If the port speaks TLS, try '--url https://{place.netloc}'. Else see the log of the collector."
     return Finding("unreachable", what, do)

@@ -159,6 +159,16 @@ def _source_down(page: Page) -> Found:
         )
 
 
+@COLLECTOR.rule("web_config", "sflow_collector_web_config_last_reload_successful")
+def _web_config(page: Page) -> Found:
+    if any(not good for _, good in page.each("sflow_collector_web_config_last_reload_successful")):
+        yield (
+            "The newest web configuration file could not be taken; the one before is in force.",
+            "The log says what is wrong, and so does 'sflow-gmetrics check-config /etc/sflow-gmetrics.toml'. It is "
+            "read again as soon as it has changed.",
+        )
+
+
 @COLLECTOR.rule("http_full", "sflow_collector_http_connections", "sflow_collector_http_connections_limit")
 def _http_full(page: Page) -> Found:
     open_now = page.sum("sflow_collector_http_connections")

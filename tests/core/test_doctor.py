@@ -8,7 +8,6 @@ import json
 import re
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -24,6 +23,7 @@ from sflow_gmetrics.doctor.page import duration, names, share
 from sflow_gmetrics.errors import InputError
 from sflow_gmetrics.tables import family_rows
 from tests.core.test_app import config, number, running, send
+from tests.e2e.certificates import Authority
 from tests.e2e.servers import HOME, free_port, wait_for
 from tests.recordings import payloads
 
@@ -62,6 +62,7 @@ sflow_collector_remote_write_samples_total{{endpoint="vm",outcome="failed"}} 0
 sflow_collector_remote_write_pending_samples{{endpoint="vm"}} 10
 sflow_collector_remote_write_highest_timestamp_seconds{{endpoint="vm"}} {NOW - 15}
 sflow_collector_config_last_reload_successful 1
+sflow_collector_web_config_last_reload_successful 1
 sflow_collector_http_connections 3
 sflow_collector_http_connections_limit 256
 sflow_host_up{{pool="web",host="web-1"}} 1
@@ -216,6 +217,13 @@ CASES: dict[str, list[tuple[Page, str, str]]] = {
     ],
     "source_down": [
         (page('sflow_collector_source_up{source="paris"} 0'), "do not answer: paris.", "trusted_hosts"),
+    ],
+    "web_config": [
+        (
+            page("sflow_collector_web_config_last_reload_successful 0"),
+            "newest web configuration file could not be taken",
+            "check-config",
+        ),
     ],
     "http_full": [
         (page("sflow_collector_http_connections 250"), "250 HTTP connections are open; 256 are the most", "ss -tnp"),
@@ -406,39 +414,42 @@ def test_hosts_and_the_collector_are_asked_for_apart() -> None:
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory, require_program: Callable[[str], str]) -> tuple[str, str]:
-    """A certificate of 127.0.0.1 that it has signed itself, and its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    files = str(folder / "cert.pem"), str(folder / "key.pem")
-    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=doctor"
-    words += f" -addext subjectAltName=IP:{HOME} -out {files[0]} -keyout {files[1]}"
-    subprocess.run([require_program("openssl"), *words.split()], check=True, capture_output=True)
-    return files
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("tls"))
 
 
-def test_tls_and_a_password(certificate: tuple[str, str], tmp_path: Path) -> None:
+def test_tls_and_a_password(authority: Authority, tmp_path: Path) -> None:
     right = "Basic " + base64.b64encode(b"eve:s3:cret").decode()
     (tmp_path / "password").write_text("s3:cret\n", "utf-8")
 
     def answer(request: BaseHTTPRequestHandler) -> tuple[int, str]:
         return (200, HEALTHY) if request.headers["Authorization"] == right else (401, "")
 
+    pair = authority.sign("server")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
+    context.load_cert_chain(pair.cert, pair.key)
     with answering(answer, context) as place:
         untrusted = found_at(f"https://{place}")
-        assert "is not trusted: self-signed certificate" in untrusted.what
+        assert "is not trusted: " in untrusted.what
         assert "--cacert" in untrusted.do
         assert "https://" in found_at(f"http://{place}").do
-        cacert = certificate[0]
+        cacert = str(authority.cert)
         assert "wants a user" in found_at(f"https://{place}", cacert=cacert).what
         assert "and not these" in found_at(f"https://eve:wrong@{place}", cacert=cacert).what
         for target in (
             Target.of(f"https://eve:s3%3Acret@{place}", cacert=cacert),
-            Target.of(f"https://{place}/", "eve", str(tmp_path / "password"), cacert),
+            Target.of(f"https://{place}/", "eve", str(tmp_path / "password"), cacert=cacert),
         ):
             about, _ = visit(target)
             assert about.endswith(f"at https://{place}"), "no password is shown"
+
+
+@pytest.mark.parametrize("option", ["cacert", "cert"])
+def test_a_file_that_is_no_certificate(option: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no certificate", "utf-8")
+    for name in ("file", "none"):
+        with pytest.raises(InputError, match=f"--{option}: .*{name}"):
+            Target.of("https://host", **{option: str(tmp_path / name)})
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:9343", "ftp://host", "http://", "/-/ready"])
