@@ -67,7 +67,7 @@ class Members:
     def _tables(self) -> list[WireColumns]:
         """The bytes of the samples, a bounded number at once."""
         return [
-            WireColumns(shape, list(map(attrgetter("raw"), rows[start : start + AT_ONCE])))
+            WireColumns(shape, list(map(attrgetter("latest.raw"), rows[start : start + AT_ONCE])))
             for shape, rows in self._runs
             for start in range(0, len(rows), AT_ONCE)
         ]
@@ -75,14 +75,14 @@ class Members:
     @cached_property
     def _careful(self) -> list[tuple[int, Row]]:
         """The rows, and where they stand, whose numbers are not just what their samples say."""
-        if not any(map(attrgetter("missed"), self.rows)) and not any(map(attrgetter("mended"), self.rows)):
+        if not any(map(attrgetter("missed"), self.rows)) and not any(map(attrgetter("latest.mended"), self.rows)):
             return []
-        return [(number, row) for number, row in enumerate(self.rows) if row.missed or row.mended]
+        return [(number, row) for number, row in enumerate(self.rows) if row.missed or row.latest.mended]
 
     @cached_property
     def _offsets(self) -> list[tuple[int | None, ...]]:
         """By how much the totals of each row are ahead of what its sample says; empty if no total is."""
-        offsets = list(map(attrgetter("offsets"), self.rows))
+        offsets = list(map(attrgetter("latest.offsets"), self.rows))
         return offsets if offsets.count((0,) * len(self._raw)) < len(offsets) else []
 
     @cached_property
@@ -163,7 +163,7 @@ def group_by_form(owners: Iterable[Owned], key: object = None) -> list[Members]:
 
 
 def _by_shape(places: Sequence[Any], rows: Sequence[Row]) -> Iterable[tuple[Shape, Sequence[Any], Sequence[Row]]]:
-    shapes = list(map(attrgetter("shape"), rows))
+    shapes = list(map(attrgetter("latest.shape"), rows))
     if shapes and shapes.count(shapes[0]) == len(shapes):  # the usual case: one service on many hosts
         return [(shapes[0], places, rows)]
     found: dict[Shape, tuple[list[Any], list[Row]]] = {}

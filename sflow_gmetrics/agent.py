@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .datagram import SAMPLE_TYPES
-from .layout import Form
 from .source import Source
 from .stream import Stream
 
@@ -42,7 +39,6 @@ class Agent:
         """How many services have a name of their own, and how many are folded into one."""
         self.departed: dict[str, dict[tuple[str, str], int]] = {}
         self._cpus = 0
-        self._allowances: dict[tuple[Any, ...], list[float]] = {}
 
     @property
     def cpus(self) -> int:
@@ -53,23 +49,25 @@ class Agent:
     def cpus(self, cpus: int) -> None:
         if cpus != self._cpus:
             self._cpus = cpus
-            self._allowances.clear()
-            for source in self.sources.values():
-                source.forget_allowance()
+            self.forget_allowances()
+
+    def forget_allowances(self) -> None:
+        """Send the next sample of every source over the careful path (the bounds have changed)."""
+        for stream in self.streams.values():
+            for convoy in list(stream.convoys.values()):
+                convoy.disband()
+        for source in self.sources.values():
+            source.forget_allowance()
+
+    def settle(self) -> None:
+        """Let the sources know what has come in convoys."""
+        for stream in self.streams.values():
+            for convoy in stream.convoys.values():
+                convoy.settle()
 
     def has_restarted_since(self, epoch: int) -> bool:
         """Whether the stream that was in this epoch has begun another; else another sub-agent speaks."""
         return all(stream.epoch != epoch for stream in self.streams.values())
-
-    def allowances(self, form: Form, elapsed: float) -> list[float]:
-        """Form.allowances for this host, shared by the sources that need the same."""
-        key = (id(form), elapsed)
-        found = self._allowances.get(key)
-        if found is None:
-            if len(self._allowances) > 100:
-                self._allowances.clear()
-            found = self._allowances[key] = form.allowances(elapsed, self._cpus)
-        return found
 
     @property
     def started(self) -> float:

@@ -11,6 +11,7 @@ import struct
 
 from .agent import SAMPLES, Agent
 from .config import Config
+from .convoy import FIRST_SAMPLE, FIRST_SOURCE, ConvoyLayouts
 from .datagram import COUNTERS, COUNTERS_EXPANDED, SAMPLE_TYPES, Sample, decode_header, decode_sample
 from .derive import derive_snapshot
 from .errors import DecodeError
@@ -46,6 +47,7 @@ class Collector:
         self.allow = AllowList(self.config.sflow.allow)
         self.agents: dict[str, Agent] = {}
         self.layouts = Layouts()
+        self.convoys = ConvoyLayouts()
         self.ledger = Ledger(self.config.services.series)
         self.limits = ServiceLimits(self.config.services, self._note)
         self._streams: dict[bytes, tuple[Stream, Agent]] = {}
@@ -79,6 +81,13 @@ class Collector:
                     stream, agent = entry
                     verdict = stream.accept(sequence, uptime_ms, now, payload)
                     if verdict is Verdict.NEW:
+                        convoy = stream.convoys.get(payload[FIRST_SOURCE])
+                        if convoy is not None:
+                            if convoy.take(payload, now):
+                                agent.last_heard = now
+                                agent.samples["counters"] += convoy.samples
+                                return
+                            convoy.disband()
                         self._take(payload, 28, n_samples, agent, stream, now)
                     elif verdict is Verdict.RESTARTED:
                         self._restart(agent, stream, payload, now)
@@ -144,6 +153,7 @@ class Collector:
         sources = agent.sources
         size = len(payload)
         samples = agent.samples
+        members: list[tuple[Source, int, int]] = []
         for left in range(n_samples, 0, -1):
             if size - offset < 16:
                 self._take_rest(payload, offset, left, agent)
@@ -166,14 +176,18 @@ class Collector:
             source = sources.get(key)
             if source is not None and source.length == end - records:
                 shape = source.shape
-                row = shape.watch(payload, records)
-                if shape.identity(row) == source.identity:
+                if shape.identity(payload, records) == source.identity:
                     shape.samples += 1
-                    source.update(shape.counters(row), payload[records:end], sequence, stream, now)
+                    if source.convoy is not None:
+                        source.convoy.disband()
+                    source.update(shape.read_counters(payload, records), payload[records:end], sequence, stream, now)
+                    members.append((source, offset, records))
                     offset = end
                     continue
             self._learn(payload, offset, records, agent, stream, now)
             offset = end
+        if members and len(members) == n_samples and offset == size and members[0][1] == FIRST_SAMPLE:
+            self.convoys.form(members, stream, payload)
 
     def _take_rest(self, payload: bytes, offset: int, left: int, agent: Agent) -> None:
         """Fewer bytes than a sample of ours has: other, very short samples, or the end came too early."""
@@ -204,6 +218,8 @@ class Collector:
         key = _KEY(ds_class, ds_index)
         raw = payload[records:end]
         source = agent.sources.get(key)
+        if source is not None and source.convoy is not None:
+            source.convoy.disband()
         shape.samples += 1
         known = source is not None
         if source is not None:
@@ -220,7 +236,7 @@ class Collector:
         source.identify(shape, raw)
         self._name(source, source.values)
         self.limits.hold(source)
-        counters = shape.counters(shape.watch(raw, 0))
+        counters = shape.read_counters(raw, 0)
         if known:
             source.update(counters, raw, sequence, stream, now)
         else:
@@ -322,6 +338,7 @@ class Collector:
     def _move(self, agent: Agent, pool: str) -> None:
         """Another pool: what was done so far stays with the old one."""
         if pool != agent.pool:
+            agent.settle()
             for source in agent.sources.values():
                 self.ledger.retire(source)
             agent.pool = pool
@@ -341,8 +358,11 @@ class Collector:
 
     def _forget_sources(self, agent: Agent, before: float) -> None:
         """Drop the sources whose time was over before `before`; their pools keep what they did."""
+        agent.settle()
         for key, source in list(agent.sources.items()):
             if source.expires <= before:
+                if source.convoy is not None:
+                    source.convoy.disband()
                 self.ledger.retire(source)
                 self.ledger.depart(source)
                 self.limits.release(source)

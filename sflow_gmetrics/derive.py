@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .agent import Agent
@@ -44,18 +44,16 @@ def derive_snapshot(collector: Collector, now: float, pause: Callable[[], None] 
 
 
 def _derive(collector: Collector, now: float, pause: Callable[[], None] | None) -> Snapshot:
+    collector.convoys.count_samples()
+    for agent in _in_turns(collector, pause):
+        agent.settle()
     names = _host_names(collector.agents.values(), now)
     pools: dict[str, _PoolDraft] = {}
     agents = []
-    done = 0
-    for agent in list(collector.agents.values()):
+    for agent in _in_turns(collector, pause):
         draft = pools.setdefault(agent.pool, _PoolDraft(agent.pool))
         host = draft.add(agent, names.get(agent.address), now)
         agents.append(_agent_stats(agent, host, now))
-        done += len(agent.sources)
-        if done > AT_ONCE and pause is not None:
-            pause()
-            done = 0
     for pool, service, kind in collector.ledger.sums:
         draft = pools.setdefault(pool, _PoolDraft(pool))
         if service:
@@ -81,6 +79,17 @@ def _derive(collector: Collector, now: float, pause: Callable[[], None] | None) 
         ),
         collector.remotes,
     )
+
+
+def _in_turns(collector: Collector, pause: Callable[[], None] | None) -> Iterator[Agent]:
+    """The agents; `pause` is called after some sources."""
+    done = 0
+    for agent in list(collector.agents.values()):
+        yield agent
+        done += len(agent.sources)
+        if done > AT_ONCE and pause is not None:
+            pause()
+            done = 0
 
 
 def _samples(collector: Collector) -> dict[str, int]:
@@ -273,10 +282,9 @@ def merge_rows(live: list[Row], everyone: list[Row], departed: Mapping[tuple[str
         ]
         deltas.append(round(sum(rate) * elapsed) if rate else None)
     return first._replace(
-        mended=tuple(values),
-        previous=tuple(totals),
-        offsets=(0,) * len(totals),
-        given=deltas,
+        latest=first.latest._replace(
+            mended=tuple(values), latched=tuple(totals), offsets=(0,) * len(totals), given=deltas
+        ),
         elapsed=elapsed,
         base=[None] * len(totals),
         alive=max(row.alive for row in live),

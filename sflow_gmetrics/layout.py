@@ -8,15 +8,16 @@ has and where each stands in a row. A Shape is one way in which a Form comes ove
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+from .draft import Draft, Part
 from .schema import Field, Role, Structure, tag_text
 from .structures import COUNTER_RECORDS
 from .structures.jvm import STRUCTURES as JVM_STRUCTURES
-from .xdr import F32, U64, pad
+from .xdr import F32, U64
 
 Getter = Callable[[tuple[Any, ...]], tuple[Any, ...]]
 
@@ -24,6 +25,7 @@ SLACK = 1.25
 """How far a counter may exceed its declared bound before its base is taken for changed."""
 UNKNOWN_TAGS = 64
 """How many unknown structures are counted apart."""
+_ALLOWANCES = 1_000
 UNKNOWN_CPUS = 1024
 """The CPUs of a host that has not said how many it has."""
 
@@ -58,7 +60,7 @@ class Form:
         self.cpus = self.value_index(_CPU_NUM)
         self.floats = [index for index, one in enumerate(self.fields) if one.type is F32]
         self.unusual = bool(self.clocks or self.floats)
-        """Whether samples need more than their counters taken: see Source._tell."""
+        """Whether samples need more than their counters taken: see Source.tell."""
         self.pool_counters = [
             (index, (one.family.pool.name, one.family.pool.labels))
             for index, one in enumerate(self.counters)
@@ -66,6 +68,7 @@ class Form:
         ]
         self.is_jvm = any(structure in JVM_STRUCTURES for structure in self.structures)
         self.no_deltas: list[int | None] = [None] * len(self.counters)
+        self._allowances: dict[tuple[float, int], list[float]] = {}
         self.derived: dict[str, Any] = {}
         """What exporters have worked out for this form, by exporter."""
 
@@ -88,6 +91,15 @@ class Form:
             one.greatest_increase * seconds * ((cpus or UNKNOWN_CPUS) if one.per_cpu else 1) for one in self.counters
         ]
 
+    def shared_allowances(self, elapsed: float, cpus: int) -> list[float]:
+        """The same, one list for all who ask for the same: less memory to hold and to compare with."""
+        found = self._allowances.get((elapsed, cpus))
+        if found is None:
+            if len(self._allowances) >= _ALLOWANCES:
+                self._allowances.clear()
+            found = self._allowances[elapsed, cpus] = self.allowances(elapsed, cpus)
+        return found
+
     def role(self, ds_class: int) -> Role:
         """Whom a sample of this form describes."""
         roles = {structure.role for structure in self.structures}
@@ -105,86 +117,81 @@ _VIRTUAL = frozenset(tag for tag, structure in COUNTER_RECORDS.items() if struct
 class Shape:
     """One byte layout of samples, from their record count on.
 
-    A sample is read twice, by two structs. `watch` reads what every sample needs: the runs of
-    bytes that must not change for the shape (and the source) to be the same (`identity`: tags,
-    lengths, texts), and the counters (`counters`, in the order of the form). `unpack_from`
-    reads everything, when somebody wants to see it.
+    A sample is read in parts, each by a struct of its own: `identity` gives the runs of bytes
+    that must not change for the shape (and the source) to be the same (tags, lengths, texts),
+    `read_counters` the counters in the order of the form, and `read_values` every number, when
+    somebody wants to see it.
     """
 
     __slots__ = (
-        "counters",
+        "_counters",
+        "_everything",
+        "_order",
         "form",
         "identity",
+        "parts",
         "samples",
         "size",
         "texts",
         "unknown",
-        "unpack_from",
         "values",
-        "watch",
+        "wire",
     )
 
-    def __init__(self, form: Form, draft: _Draft) -> None:
+    def __init__(self, form: Form, draft: Draft) -> None:
         self.form = form
         everything = struct.Struct("!" + "".join(draft.code))
-        self.unpack_from = everything.unpack_from
+        self._everything = everything.unpack_from
         self.size = everything.size
         order = {id(one): position for one, position in draft.numbers}
         self.values = _getter([order[id(one)] for one in form.fields])
         self.texts = draft.texts
         self.unknown = draft.unknown
         self.samples = 0
-        code, identity, counters = _watch_code(draft.parts)
-        self.watch = struct.Struct("!" + code).unpack_from
-        self.identity = _getter(identity)
-        self.counters = _getter([counters[id(one)] for one in form.counters])
+        self.parts = draft.parts
+        self.identity = identity_reader(draft.parts)
+        self._counters = counter_reader(draft.parts)
+        places = [form.counter_index(one) for _, _, one in draft.parts if one is not None and one.is_counter]
+        self.wire = [place for place in places if place is not None]
+        """Where each counter stands in the form, in the order in which they come over the wire."""
+        self._order = _getter([self.wire.index(place) for place in range(len(form.counters))])
+
+    def read_counters(self, raw: bytes, start: int = 0) -> tuple[int, ...]:
+        """The counters of the sample whose records begin at `start`, in the order of the form's counters."""
+        return self._order(self._counters(raw, start))
 
     def read_values(self, raw: bytes) -> tuple[Any, ...]:
         """The numbers of a sample in the order of the form's fields."""
-        return self.values(self.unpack_from(raw, 0))
+        return self.values(self._everything(raw, 0))
 
     def read_texts(self, raw: bytes) -> dict[str, str]:
         """The texts of a sample by field name."""
-        row = self.unpack_from(raw, 0)
+        row = self._everything(raw, 0)
         return {name: _TEXT_LOADERS.get(name, clean)(row[position]) for name, position in self.texts}
 
 
-Part = tuple[str, int, Field | None]
-"""A piece of a sample: "same" bytes, bytes to "skip", or a number's code with its field; and its size."""
+Reader = Callable[[bytes, int], tuple[Any, ...]]
+"""Reads something of a sample, or of a datagram, from an offset on."""
 
 
-def _watch_code(parts: list[Part]) -> tuple[str, list[int], dict[int, int]]:
-    """The struct code that reads runs of constant bytes and counters; where both stand in what it gives."""
-    code: list[str] = []
-    identity: list[int] = []
-    counters: dict[int, int] = {}
-    position = 0
-    for kind, group in groupby(parts, _watched):
-        for one in _joined(kind, list(group)):
-            code.append(one[0] if one[0] in ("I", "Q") else f"{one[1]}{one[0]}")
-            if one[0] == "x":
-                continue
-            if one[2] is None:
-                identity.append(position)
-            else:
-                counters[id(one[2])] = position
-            position += 1
-    return "".join(code), identity, counters
+def identity_reader(parts: list[Part]) -> Reader:
+    """Reads the runs of bytes that are always the same, and what the bounds of counters depend on."""
+    runs = [(key, sum(size for _, size, _ in group)) for key, group in groupby(parts, _is_constant)]
+    return struct.Struct("!" + "".join(f"{size}{'s' if same else 'x'}" for same, size in runs)).unpack_from
 
 
-def _watched(part: Part) -> str:
-    """How the watching struct treats a part: as constant bytes, as a counter, or not at all."""
-    kind, _, one = part
-    if one is not None and one.is_counter:
-        return "counter"
-    return "s" if kind == "same" else "x"
+def counter_reader(parts: list[Part]) -> Reader:
+    """Reads the counters, in the order in which they come over the wire."""
+    code = [(one[0] if _is_counter(one) else f"{one[1]}x") for one in parts]
+    return struct.Struct("!" + "".join(code)).unpack_from
 
 
-def _joined(kind: str, group: list[Part]) -> list[Part]:
-    """Neighbours that are treated alike as one piece; counters each for itself."""
-    if kind == "counter":
-        return group
-    return [(kind, sum(size for _, size, _ in group), None)]
+def _is_constant(part: Part) -> bool:
+    return part[0] == "same" or part[2] is _CPU_NUM
+
+
+def _is_counter(part: Part) -> bool:
+    return part[2] is not None and part[2].is_counter
 
 
 _shared: dict[bytes, bytes] = {}
@@ -236,7 +243,7 @@ class Layouts:
         only, and says where everything lies.
         """
         try:
-            draft = _Draft(payload, offset, end)
+            draft = Draft(payload, offset, end)
         except (struct.error, IndexError):
             return None
         shape = self.shapes.get(draft.key()) if draft.whole else None
@@ -247,7 +254,7 @@ class Layouts:
 
         None when there are too many forms: an attack, or a mistake.
         """
-        draft = _Draft(payload, offset, end)
+        draft = Draft(payload, offset, end)
         key = draft.key()
         form = self._form(draft.structures)
         if form is None:
@@ -285,110 +292,3 @@ class Layouts:
                     tag = "other"
                 counts[tag] = counts.get(tag, 0) + shape.samples
         return counts
-
-
-class _Draft:
-    """A walk over the records of one sample that notes how to read all samples like it."""
-
-    def __init__(self, payload: bytes, offset: int, end: int) -> None:
-        self.code: list[str] = []
-        self.parts: list[Part] = []
-        self.count = 0
-        self.numbers: list[tuple[Field, int]] = []
-        self.texts: list[tuple[str, int]] = []
-        self.unknown: list[int] = []
-        self.structures: dict[int, tuple[Structure, int]] = {}
-        self.whole = True
-        """False for a sample with a record that reaches beyond its end, or a field beyond that of its record."""
-        (records,) = struct.unpack_from("!I", payload, offset)
-        offset += 4
-        self._constant("4x", 4)
-        for _ in range(records):
-            tag, length = struct.unpack_from("!II", payload, offset)
-            offset += 8
-            self._constant("8x", 8)
-            self._record(payload, offset, offset + length, tag)
-            offset += length
-        self.whole &= offset <= end
-        self._skip(end - offset)
-
-    def key(self) -> tuple[Any, ...]:
-        """What tells this shape from others."""
-        known = tuple((tag, count) for tag, (_, count) in self.structures.items())
-        return (tuple([part[:2] for part in self.parts]), known, tuple(self.unknown))
-
-    def _constant(self, code: str, size: int) -> None:
-        self.code.append(code)
-        self.parts.append(("same", size, None))
-
-    def _skip(self, size: int) -> None:
-        if size > 0:
-            self.code.append(f"{size}x")
-            self.parts.append(("skip", size, None))
-
-    def _record(self, payload: bytes, offset: int, end: int, tag: int) -> None:
-        structure = COUNTER_RECORDS.get(tag)
-        if structure is None:
-            self.unknown.append(tag)
-        if structure is None or not _SAME[tag].isdisjoint(self.structures) or not _plain(structure.fields):
-            self._skip(end - offset)
-            return
-        present = 0
-        for one in structure.fields:
-            if offset >= end and present >= structure.required:
-                break
-            offset = self._field(payload, offset, end, one)
-            present += 1
-        self.structures[tag] = (structure, present)
-        self.whole &= offset <= end
-        self._skip(end - offset)
-
-    def _field(self, payload: bytes, offset: int, end: int, one: Field) -> int:
-        size = one.type.size
-        if one.type.numeric:
-            self.code.append(one.type.code)
-            self.parts.append((one.type.code, size, one))
-            self.numbers.append((one, self.count))
-            self.count += 1
-            return offset + size
-        if one.type.code:
-            return offset + self._text(one, one.type.code, size)
-        length: int = struct.unpack_from("!I", payload, offset)[0]
-        self._constant("4x", 4)
-        padding = min(pad(length), end - offset - 4 - length)
-        self._text(one, f"{length}s", length)
-        self._skip(padding)
-        return offset + 4 + length + padding
-
-    def _text(self, one: Field, code: str, size: int) -> int:
-        """A text of fixed size. Pad bytes are in the code of a MAC; agents leave stale bytes there."""
-        self.texts.append((one.name, self.count))
-        self.code.append(code)
-        self.count += 1
-        stale = size - struct.calcsize("!" + code.partition("2x")[0])
-        self.parts.append(("same", size - stale, None))
-        if stale:
-            self.parts.append(("skip", stale, None))
-        return size
-
-
-def _same(structure: Structure) -> frozenset[int]:
-    """The tags of the structures that say the same as this one: itself, and an older version of it.
-
-    A sample that carries both counts by the first; else there would be two series of one name.
-    """
-    families = {(one.family.name, one.family.labels) for one in structure.fields if one.family is not None}
-    others = (
-        other.tag
-        for other in COUNTER_RECORDS.values()
-        if any(one.family is not None and (one.family.name, one.family.labels) in families for one in other.fields)
-    )
-    return frozenset((structure.tag, *others))
-
-
-_SAME = {tag: _same(structure) for tag, structure in COUNTER_RECORDS.items()}
-
-
-def _plain(fields: Iterable[Field]) -> bool:
-    """Whether every field has one place: a number, a fixed text or a string."""
-    return all(one.type.code or one.type.name == "string" for one in fields)

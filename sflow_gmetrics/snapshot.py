@@ -16,9 +16,9 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from .config import Config
-from .layout import Form, Shape
+from .layout import Form
 from .remote import Remote
-from .source import Source, deltas_of, totals_of
+from .source import Latest, Source
 
 _RECORD = struct.Struct("!II").unpack_from
 
@@ -35,13 +35,7 @@ class _Held(NamedTuple):
     """What a row holds of its source. A merged row is `mended` throughout, and nothing is read from its bytes."""
 
     form: Form
-    shape: Shape
-    raw: bytes
-    mended: tuple[Any, ...] | None
-    previous: tuple[int | None, ...]
-    before: tuple[int | None, ...]
-    offsets: tuple[int | None, ...]
-    given: list[int | None] | None
+    latest: Latest
     base: list[int | None]
     elapsed: float
     alive: float
@@ -75,21 +69,14 @@ class Row(_Held):
 
     def __getattr__(self, name: str) -> Any:
         """The numbers are worked out when they are first looked at."""
-        found: Any
-        if name == "values":
-            found = self.mended or self.shape.read_values(self.raw)
-        elif name == "totals":
-            found = totals_of(self.previous, self.offsets)
-        elif name == "deltas":
-            found = deltas_of(self.previous, self.before, self.given)
-        else:
+        if name not in ("values", "totals", "deltas"):
             raise AttributeError(name)
-        self.__dict__[name] = found
+        found = self.__dict__[name] = getattr(self.latest, name)
         return found
 
     def record(self, tag: int) -> bytes:
         """The bytes of the newest sample's record with this tag; none without it."""
-        raw, offset = self.raw, 4
+        raw, offset = self.latest.raw, 4
         while offset + 8 <= len(raw):
             found, length = _RECORD(raw, offset)
             if found == tag:

@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import isfinite
 from operator import add, gt, sub
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .layout import UNKNOWN_CPUS, Form, Shape, share
+from .layout import UNKNOWN_CPUS, Shape, share
 from .operators import unavailable_value
 from .schema import Field, Role
-from .stream import AGREEMENT, HALF, MASK, Stream
+from .stream import AGREEMENT, HALF, MASK, SMOOTHING, Stream
 from .xdr import U32
 
 if TYPE_CHECKING:
     from .agent import Agent
+    from .convoy import Convoy
 
 POISON = 1 << 63
 """A 64-bit counter from here on has run below zero in the agent; it is not data."""
@@ -59,29 +60,55 @@ def step(
     return new, None, "decrease"
 
 
-def totals_of(previous: tuple[int | None, ...], offsets: tuple[int | None, ...]) -> list[int | None]:
-    """Raw counters and by how much their totals are ahead of them: the totals, None where none is known."""
-    if None in offsets or None in previous:
-        return [None if a is None or b is None else a + b for a, b in zip(previous, offsets, strict=True)]
-    return list(map(add, previous, offsets))
+class Latest(NamedTuple):
+    """The newest sample of a source, and what is known of its counters.
 
+    `raw` are its bytes from the record count on, `older` those of the sample before. By `offsets`
+    the totals are ahead of the raw counters: 0 until the first wrap or reset. `latched`, `given`
+    and `mended` stand for what does not simply follow from the bytes.
+    """
 
-def deltas_of(
-    previous: tuple[int | None, ...], before: tuple[int | None, ...], given: list[int | None] | None
-) -> list[int | None]:
-    """The increases of the last step: those given, else the counters minus those of the sample before."""
-    return given if given is not None else list(map(sub, previous, before))
+    shape: Shape
+    raw: bytes
+    older: bytes
+    latched: tuple[int | None, ...] | None
+    given: list[int | None] | None
+    mended: tuple[Any, ...] | None
+    offsets: tuple[int | None, ...]
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """The numbers of the newest sample in the order of the form's fields."""
+        return self.mended or self.shape.read_values(self.raw)
+
+    @property
+    def previous(self) -> tuple[int | None, ...]:
+        """The counters that the next sample is compared with."""
+        return self.latched or self.shape.read_counters(self.raw)
+
+    @property
+    def totals(self) -> list[int | None]:
+        """The 64-bit totals in the order of the form's counters. The first total is the first raw value."""
+        previous, offsets = self.previous, self.offsets
+        if None in offsets or None in previous:
+            return [None if a is None or b is None else a + b for a, b in zip(previous, offsets, strict=True)]
+        return list(map(add, previous, offsets))
+
+    @property
+    def deltas(self) -> list[int | None]:
+        """What each counter has added in the last step, None where that is not known."""
+        if self.given is not None:
+            return self.given
+        return list(map(sub, self.previous, self.shape.read_counters(self.older)))
 
 
 class Source:
     """A data source (ds_class, ds_index) of an agent.
 
-    It keeps its newest sample as bytes (`raw`), the counters of that (`previous`) and of the
-    one before it, and by how much each total is ahead of its raw counter (`offsets`: 0 until
-    the first wrap or reset). What a reader wants to know follows from these; a sample that is
-    as usual costs little more than to be looked at. `base` is what each total was when it
-    began to count for the pool. Nothing of this is changed in place, so that a snapshot can
-    keep it.
+    `latest` is its newest sample with the totals of its counters; a sample that is as usual
+    costs little more than to be looked at. `base` is what each total was when it began to count
+    for the pool. Both are replaced and never changed in place, so that a snapshot can keep them.
+    While the source travels in a `convoy`, all that it knows is as old as that has last settled.
     """
 
     __slots__ = (
@@ -90,26 +117,22 @@ class Source:
         "allowed",
         "allowed_for",
         "base",
-        "before",
+        "convoy",
         "ds_class",
         "ds_index",
         "elapsed",
         "epoch",
         "form",
-        "given",
         "identity",
         "info",
         "interval",
         "kind",
+        "latest",
         "length",
-        "mended",
         "missed",
         "moments",
         "name",
-        "offsets",
         "place",
-        "previous",
-        "raw",
         "received",
         "role",
         "sequence",
@@ -119,15 +142,8 @@ class Source:
         "uptime",
     )
 
-    raw: bytes
-    previous: tuple[int | None, ...]
-    before: tuple[int | None, ...]
-    offsets: tuple[int | None, ...]
+    latest: Latest
     base: list[int | None]
-    given: list[int | None] | None
-    """The increases of the last step where they are not simply `previous` minus `before`."""
-    mended: tuple[Any, ...] | None
-    """The values of the newest sample where some of them were no data."""
 
     def __init__(self, agent: Agent, ds_class: int, ds_index: int) -> None:
         self.agent = agent
@@ -139,36 +155,37 @@ class Source:
         self.info = ("", "", "", "", "", "")
         self.interval = 0.0
         self.length = -1
+        self.convoy: Convoy | None = None
 
     # --- identity
 
     def identify(self, shape: Shape, raw: bytes) -> None:
         """Take a new shape or new texts. Totals of structures that stay are carried over."""
         self.length = len(raw)
-        self.raw = raw
-        self.mended = None
-        self.identity = share(shape.identity(shape.watch(raw, 0)))
+        self.identity = share(shape.identity(raw, 0))
         self.texts: Mapping[str, str] = shape.read_texts(raw)
-        old: Form | None = getattr(self, "form", None)
         self.place = ("", "", "", "")
         self.shape = shape
         self.form = shape.form
-        if old is not shape.form:
-            self._carry_over(old)
+        old: Latest | None = getattr(self, "latest", None)
+        if old is None or old.shape.form is not shape.form:
+            self._carry_over(old, raw)
+        else:
+            self.latest = Latest(shape, raw, raw, old.previous, old.deltas, None, old.offsets)
 
-    def _carry_over(self, old: Form | None) -> None:
-        previous: list[int | None] = []
-        offsets: list[int | None] = []
-        base: list[int | None] = []
-        for one in self.form.counters:
-            index = old.counter_index(one) if old is not None else None
-            previous.append(None if index is None else self.previous[index])
-            offsets.append(None if index is None else self.offsets[index])
-            base.append(None if index is None else self.base[index])
-        self.previous = self.before = tuple(previous)
-        self.offsets = tuple(offsets)
+    def _carry_over(self, old: Latest | None, raw: bytes) -> None:
+        nothing = [None] * len(self.form.counters)
+        previous: list[int | None] = list(nothing)
+        offsets: list[int | None] = list(nothing)
+        base: list[int | None] = list(nothing)
+        for place, one in enumerate(self.form.counters):
+            index = old.shape.form.counter_index(one) if old is not None else None
+            if old is not None and index is not None:
+                previous[place] = old.previous[index]
+                offsets[place] = old.offsets[index]
+                base[place] = self.base[index]
+        self.latest = Latest(self.shape, raw, raw, tuple(previous), self.form.no_deltas, None, tuple(offsets))
         self.base = base
-        self.given = self.form.no_deltas
         self.elapsed = 0.0
         self.missed: frozenset[int] = frozenset()
         self.moments: Mapping[int, float] = {}
@@ -179,17 +196,17 @@ class Source:
     @property
     def values(self) -> tuple[Any, ...]:
         """The numbers of the newest sample in the order of the form's fields."""
-        return self.mended or self.shape.read_values(self.raw)
+        return self.latest.values
 
     @property
     def deltas(self) -> list[int | None]:
         """What each counter has added in the last `elapsed` seconds, None where that is not known."""
-        return deltas_of(self.previous, self.before, self.given)
+        return self.latest.deltas
 
     @property
     def totals(self) -> list[int | None]:
         """The 64-bit totals in the order of the form's counters. The first total is the first raw value."""
-        return totals_of(self.previous, self.offsets)
+        return self.latest.totals
 
     def forget_allowance(self) -> None:
         """Send the next sample over the careful path (the bounds have changed)."""
@@ -198,7 +215,7 @@ class Source:
 
     def reset(self) -> None:
         """Another service has taken this ds_index: nothing of the old one is carried over."""
-        del self.form
+        del self.latest
         self.interval = 0.0
 
     # --- samples
@@ -232,22 +249,18 @@ class Source:
         self.uptime = stream.uptime
         self.received = now
         if elapsed >= self.allowed_for and not restarted:
-            previous = self.previous
-            deltas: list[Any] = list(map(sub, new, previous))
+            deltas: list[Any] = list(map(sub, new, self.latest.previous))
             if not deltas or (min(deltas) >= 0 and MASK not in new and not any(map(gt, deltas, self.allowed))):
-                self.before = previous
-                self.previous = new
-                self.given = self.mended = None
-                self.raw = raw
+                self.latest = Latest(self.shape, raw, raw, None, deltas, None, self.latest.offsets)
                 self.elapsed = elapsed
                 self.alive = now
-                self.interval += (elapsed / ahead - self.interval) * 0.25
+                self.interval += (elapsed / ahead - self.interval) * SMOOTHING
                 if self.form.unusual:
-                    self._tell(now)
+                    self.tell(now)
                 return
         if elapsed > 0 and not restarted:
             interval = elapsed / ahead
-            self.interval = self.interval + (interval - self.interval) * 0.25 if self.interval else interval
+            self.interval = self.interval + (interval - self.interval) * SMOOTHING if self.interval else interval
             self.agent.interval = self.interval
         self._step(new, raw, max(elapsed, 0.0), restarted)
 
@@ -255,16 +268,17 @@ class Source:
         """The careful path: every counter by the rules of `step`."""
         form, agent = self.form, self.agent
         cpus = agent.cpus or UNKNOWN_CPUS
-        self.raw, self.mended = raw, None
+        old = self.latest
+        self.latest = old._replace(raw=raw, older=raw, mended=None)
         if form.unusual:
-            self._tell(self.received)
+            self.tell(self.received)
         allowances = form.allowances(elapsed, max(cpus, agent.cpus or UNKNOWN_CPUS))
-        totals, base = self.totals, list(self.base)
+        totals, base = old.totals, list(self.base)
         previous: list[int | None] = []
         deltas: list[int | None] = []
         reasons: list[str] = []
-        for index, (one, value) in enumerate(zip(form.counters, new, strict=True)):
-            kept, delta, reason = step(one, self.previous[index], value, allowances[index], restarted)
+        for index, (one, before, value) in enumerate(zip(form.counters, old.previous, new, strict=True)):
+            kept, delta, reason = step(one, before, value, allowances[index], restarted)
             previous.append(kept)
             deltas.append(delta if elapsed > 0 and index not in self.missed else None)
             reasons.append(reason)
@@ -274,33 +288,35 @@ class Source:
                 totals[index] = (totals[index] or 0) + delta
             if reason in agent.resets:
                 agent.resets[reason] += 1
-        self.before, self.previous = self.previous, tuple(previous)
-        self.offsets = tuple(
+        offsets = tuple(
             None if total is None or kept is None else total - kept
             for total, kept in zip(totals, previous, strict=True)
         )
-        self.base, self.given, self.elapsed = base, deltas, elapsed
-        self.missed = frozenset(i for i, reason in enumerate(reasons) if reason in ("unavailable", "invalid"))
+        mended = self.latest.mended
         if "invalid" in reasons:
-            self.mended = self._without_poison(self.values)
+            mended = self._without_poison(self.values)
         else:
             self.alive = self.received
+        self.latest = Latest(self.shape, raw, raw, tuple(previous), deltas, mended, offsets)
+        self.base, self.elapsed = base, elapsed
+        self.missed = frozenset(i for i, reason in enumerate(reasons) if reason in ("unavailable", "invalid"))
         self._allow(elapsed)
 
     def _allow(self, elapsed: float) -> None:
         """Let the next sample take the fast path, if there is nothing special about this one."""
-        known = [one for one in self.previous if one is not None]
+        previous = self.latest.previous
+        known = [one for one in previous if one is not None]
         if (
             self.missed
-            or len(known) < len(self.previous)
+            or len(known) < len(previous)
             or max(known, default=0) >= POISON // 2
             or not self.interval
             or not 0 < elapsed <= LONG
         ):
             self.forget_allowance()
         else:
-            self.allowed_for = max(int(elapsed * 2) / 2, 0.5)
-            self.allowed = self.agent.allowances(self.form, self.allowed_for)
+            self.allowed_for = max(int(elapsed * 1.8) / 2, 0.5)
+            self.allowed = self.form.shared_allowances(self.allowed_for, self.agent.cpus)
 
     def _without_poison(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
         """A sample of a service without processes: gauges that are 0 are not known."""
@@ -310,7 +326,7 @@ class Source:
                 mended[index] = unavailable_value(self.form.fields[index])
         return tuple(mended)
 
-    def _tell(self, now: float) -> None:
+    def tell(self, now: float) -> None:
         """Start times (now minus the agent's seconds, held still while they only jitter), and a host's CPUs.
 
         A float that is no number is not known.
@@ -318,9 +334,10 @@ class Source:
         values = self.values
         floats = self.form.floats
         if not all(isfinite(values[index]) for index in floats):
-            self.mended = tuple(
+            mended = tuple(
                 -1.0 if index in floats and not isfinite(value) else value for index, value in enumerate(values)
             )
+            self.latest = self.latest._replace(mended=mended)
         cpus = self.form.cpus
         if cpus is not None and self.role is Role.HOST:
             self.agent.cpus = 0 if values[cpus] == U32.unavailable else values[cpus]

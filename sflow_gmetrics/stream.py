@@ -12,6 +12,10 @@ from __future__ import annotations
 from collections import deque
 from enum import Enum
 from itertools import count
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .convoy import Convoy
 
 HALF = 1 << 31
 MASK = (1 << 32) - 1
@@ -20,6 +24,8 @@ LATE_LIMIT_MS = 30_000
 """How far back in the agent's time a datagram can lie and still be a late one."""
 AGREEMENT = 60.0
 """By how many seconds the agent's clock and ours may drift apart (late datagrams included)."""
+SMOOTHING = 0.25
+"""How much of a new interval goes into what is known of a source's interval."""
 _SLEW = 0.001
 _PATIENCE = 10.0
 """For how many seconds a sequence that goes on from below must be heard alone to be believed without other proof."""
@@ -53,6 +59,7 @@ class Stream:
         "_uptime_ms",
         "agrees",
         "anchor",
+        "convoys",
         "datagrams",
         "epoch",
         "lost",
@@ -68,6 +75,8 @@ class Stream:
     def __init__(self, sequence: int, uptime_ms: int, now: float) -> None:
         self.datagrams = self.lost = self.reordered = self.restarts = 0
         self._recent: deque[int] = deque(maxlen=64)
+        self.convoys: dict[bytes, Convoy] = {}
+        """The sources that travel together, by the first of them."""
         self.suspect: tuple[int, int, float, bytes] | None = None
         self.suspected = 0.0
         self._begin(sequence, uptime_ms, now)
@@ -106,8 +115,15 @@ class Stream:
         self.sequence = sequence
         self._uptime_ms = uptime_ms
         self._recent.append(sequence << 32 | uptime_ms)
-        self.uptime = (uptime_ms + self.wraps_ms) / 1000
-        self._compare(now - self.uptime)
+        self.uptime = uptime = (uptime_ms + self.wraps_ms) / 1000
+        lag = now - uptime
+        off = lag - self.anchor
+        if -AGREEMENT <= off <= AGREEMENT:
+            self.agrees = True
+            self.anchor += off * _SLEW
+        else:
+            self._disagree(lag, off)
+        self._lag = lag
         return Verdict.NEW
 
     def restart(self, sequence: int, uptime_ms: int, now: float) -> None:
@@ -115,15 +131,13 @@ class Stream:
         self.restarts += 1
         self._begin(sequence, uptime_ms, now)
 
-    def _compare(self, lag: float) -> None:
-        """Does the agent's clock still run with ours? A step of our clock is forgiven, a drift is not."""
-        off = lag - self.anchor
-        self.agrees = -AGREEMENT <= off <= AGREEMENT
-        if not self.agrees and abs(lag - self._lag) > AGREEMENT:
+    def _disagree(self, lag: float, off: float) -> None:
+        """The agent's clock does not run with ours. A step of our clock is forgiven, a drift is not."""
+        self.agrees = False
+        if abs(lag - self._lag) > AGREEMENT:
             self.anchor = lag
         else:
             self.anchor += off * _SLEW
-        self._lag = lag
 
     def _behind(self, sequence: int, uptime_ms: int, now: float, payload: bytes) -> Verdict:
         """A sequence number that is not ahead: late, double, or that of an agent that has restarted."""

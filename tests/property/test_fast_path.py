@@ -1,10 +1,11 @@
-"""The quick way through Source.update comes to the same as the careful one, whatever is sent."""
+"""The quick ways, of a whole datagram and of one sample, come to the same as the careful one, whatever is sent."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,6 +41,8 @@ class Event:
     memory: int
     twice: bool
     restart: bool
+    companions: int
+    """How many services that do nothing special come in the same datagram."""
 
 
 _events = st.builds(
@@ -54,6 +57,7 @@ _events = st.builds(
     memory=st.sampled_from((0, 1 << 20, NOT_KNOWN_64)),
     twice=st.booleans(),
     restart=st.sampled_from((False,) * 9 + (True,)),
+    companions=st.sampled_from((2, 2, 2, 2, 2, 2, 1, 0)),
 )
 
 
@@ -79,14 +83,19 @@ def _payloads(events: list[Event]) -> list[tuple[bytes, float]]:
         cpu, rd = _next(cpu, event.cpu, 32), _next(rd, event.rd, 64)
         own_sample = host(own, cpu_num=event.cpus, cpu_user=cpu, bytes_in=rd, uptime=own)
         one = service(number, cpuTime=cpu, rd_bytes=rd, wr_req=cpu, memory=event.memory)
-        payload = sender.payload(own_sample, one)
+        others = [
+            service(own, index=200_000 + n, name=f"quiet-{n}.service", cpuTime=own * 10)
+            for n in range(event.companions)
+        ]
+        payload = sender.payload(own_sample, one, *others)
         sent += [(payload, sender.now + event.late)] * (1 + event.twice)
     return sent
 
 
 def _state(source: Source) -> dict[str, object]:
-    names = ("previous", "totals", "base", "deltas", "values", "elapsed", "interval", "alive", "moments", "missed")
-    return {name: getattr(source, name) for name in names}
+    names = ("totals", "base", "deltas", "values", "elapsed", "alive", "moments", "missed")
+    state = {name: getattr(source, name) for name in names} | {"previous": source.latest.previous}
+    return state | {"interval": pytest.approx(source.interval)}
 
 
 @settings(max_examples=EXAMPLES)
@@ -95,14 +104,14 @@ def test_the_fast_path_equals_the_careful_path(events: list[Event]) -> None:
     usual, careful = Collector(), Collector()
     for payload, now in _payloads(events):
         for agent in careful.agents.values():
-            for source in agent.sources.values():
-                source.forget_allowance()
+            agent.forget_allowances()
         usual.receive(payload, now)
         careful.receive(payload, now)
         (one,), (other,) = usual.agents.values(), careful.agents.values()
         assert one.resets == other.resets
         assert (one.samples_lost, one.cpus) == (other.samples_lost, other.cpus)
         assert list(one.sources) == list(other.sources)
+        one.settle()
         for key, source in one.sources.items():
             assert _state(source) == _state(other.sources[key])
 
@@ -115,6 +124,7 @@ def test_the_fast_path_is_taken_at_all() -> None:
         sender.tick(5)
     (agent,) = sender.collector.agents.values()
     assert all(source.allowed_for <= 5 for source in agent.sources.values())
+    assert all(source.convoy is not None for source in agent.sources.values())
 
 
 @settings(max_examples=EXAMPLES)
@@ -126,6 +136,7 @@ def test_a_step_that_is_taken_is_within_what_is_allowed(events: list[Event]) -> 
     for payload, now in _payloads(events):
         collector.receive(payload, now)
         (agent,) = collector.agents.values()
+        agent.settle()
         for key, source in agent.sources.items():
             old = before.get(key)
             if old is not None:

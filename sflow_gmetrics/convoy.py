@@ -1,0 +1,192 @@
+"""Sources that travel together: datagrams that come again and again with the same samples in them.
+
+An agent sends its sources in a fixed order, so most datagrams look like the one of an interval
+before, but for their numbers. Such a datagram is checked and taken as a whole, with two struct
+calls, and nothing is unpacked for good: the convoy keeps its newest datagram and the one before
+as bytes, and what a reader wants to know follows from those. Whatever is not as usual (another
+order, a fallen counter, a lost sample, a restart) disbands the convoy, and each sample is looked
+at for itself, by the rules in `source`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from math import inf
+from operator import gt, itemgetter, sub
+
+from .draft import Part
+from .layout import Shape, counter_reader, identity_reader
+from .schema import counter
+from .source import Latest, Source
+from .stream import AGREEMENT, MASK, SMOOTHING, Stream
+
+FIRST_SAMPLE = 28
+"""Where the samples of an IPv4 agent's datagram begin."""
+FIRST_SOURCE = slice(40, 48)
+"""The data source of the first sample: what tells the convoys of a stream apart."""
+_COUNT = FIRST_SAMPLE - 4
+_SEQUENCE: Part = ("I", 4, counter("sequence_number"))
+LAYOUTS = 20_000
+"""How many layouts of whole datagrams are kept."""
+_WORD = struct.Struct("!I").unpack_from
+
+
+class ConvoyLayout:
+    """How the samples of a datagram lie, for all convoys whose samples have these shapes.
+
+    `heads` are the sizes of what stands before each sample's records: tag, length, sequence
+    number and data source, 20 bytes or, compact, 16.
+    """
+
+    __slots__ = ("counters", "datagrams", "identity", "sequences", "shapes", "usual")
+
+    def __init__(self, shapes: tuple[Shape, ...], heads: tuple[int, ...]) -> None:
+        self.shapes = shapes
+        parts: list[Part] = [("same", 4, None)]
+        sequences: list[int] = []
+        place = 0
+        for shape, head in zip(shapes, heads, strict=True):
+            parts += [("same", 8, None), _SEQUENCE, ("same", head - 12, None), *shape.parts]
+            sequences.append(place)
+            place += 1 + len(shape.wire)
+        self.identity = identity_reader(parts)
+        self.counters = counter_reader(parts)
+        first = sequences[0]
+        self.sequences = itemgetter(*sequences) if len(sequences) > 1 else lambda steps: (steps[first],)
+        self.usual = (1,) * len(sequences)
+        self.datagrams = 0
+
+
+class Convoy:
+    """Some sources of a stream, and the newest datagram that brought them all.
+
+    `members` are the sources, each with the offsets of its sample's sequence number and of its
+    records. What the members say of themselves is as old as the last `settle`.
+    """
+
+    __slots__ = (
+        "_allowed",
+        "_allowed_for",
+        "_elapsed",
+        "_fade",
+        "_gathered",
+        "_identity",
+        "_layout",
+        "_members",
+        "_older",
+        "_payload",
+        "_received",
+        "_settled",
+        "_stream",
+        "_uptime",
+        "samples",
+    )
+
+    def __init__(
+        self, layout: ConvoyLayout, members: Sequence[tuple[Source, int, int]], stream: Stream, payload: bytes
+    ) -> None:
+        self._layout, self._members, self._stream = layout, members, stream
+        self.samples = len(members)
+        """How many samples a datagram brings."""
+        self._payload = self._older = payload
+        first = members[0][0]
+        self._received, self._uptime = first.received, first.uptime
+        self._identity = b"".join(layout.identity(payload, _COUNT))
+        self._allowed: list[float] = []
+        for source, _, _ in members:
+            self._allowed.append(1)
+            self._allowed += [source.allowed[place] for place in source.shape.wire]
+            source.convoy = self
+        self._allowed_for = max(source.allowed_for for source, _, _ in members)
+        self._fade, self._gathered = 1.0, 0.0
+        self._settled = True
+        stream.convoys[payload[FIRST_SOURCE]] = self
+
+    def take(self, payload: bytes, now: float) -> bool:
+        """Take the next datagram as a whole; False if something about it is not as usual."""
+        layout, last = self._layout, self._payload
+        if len(payload) != len(last) or b"".join(layout.identity(payload, _COUNT)) != self._identity:
+            return False
+        stream = self._stream
+        elapsed = now - self._received
+        by_agent = stream.uptime - self._uptime
+        if by_agent > 0 and (elapsed <= 0 or (stream.agrees and -AGREEMENT < by_agent - elapsed < AGREEMENT)):
+            elapsed = by_agent
+        if elapsed < self._allowed_for:
+            return False
+        new = layout.counters(payload, _COUNT)
+        steps: list[int] = list(map(sub, new, layout.counters(last, _COUNT)))
+        if (
+            min(steps) < 0
+            or MASK in new
+            or layout.sequences(steps) != layout.usual
+            or any(map(gt, steps, self._allowed))
+        ):
+            return False
+        layout.datagrams += 1
+        self._older, self._payload = last, payload
+        self._elapsed, self._received, self._uptime = elapsed, now, stream.uptime
+        self._fade *= 1 - SMOOTHING
+        self._gathered += (elapsed - self._gathered) * SMOOTHING
+        self._settled = False
+        return True
+
+    def settle(self) -> None:
+        """Let every member know its newest sample."""
+        if self._settled:
+            return
+        payload, older = self._payload, self._older
+        for source, at, start in self._members:
+            (source.sequence,) = _WORD(payload, at)
+            records = slice(start, start + source.length)
+            source.latest = Latest(
+                source.shape, payload[records], older[records], None, None, None, source.latest.offsets
+            )
+            source.elapsed, source.uptime = self._elapsed, self._uptime
+            source.received = source.alive = self._received
+            source.interval = source.interval * self._fade + self._gathered
+            if source.form.unusual:
+                source.tell(self._received)
+        self._fade, self._gathered = 1.0, 0.0
+        self._settled = True
+
+    def disband(self) -> None:
+        """From here on each member goes its own way."""
+        self.settle()
+        for source, _, _ in self._members:
+            source.convoy = None
+        del self._stream.convoys[self._payload[FIRST_SOURCE]]
+
+
+class ConvoyLayouts:
+    """All layouts that are in use. They are bounded: the network decides what they are."""
+
+    def __init__(self) -> None:
+        self._layouts: dict[tuple[tuple[Shape, ...], tuple[int, ...]], ConvoyLayout] = {}
+
+    def form(self, members: Sequence[tuple[Source, int, int]], stream: Stream, payload: bytes) -> None:
+        """Let the sources that one datagram brought travel together, if all of them are as usual.
+
+        `members` are the sources with the offsets of their samples and of these samples' records.
+        """
+        sources = [source for source, _, _ in members]
+        if len(set(map(id, sources))) < len(sources):
+            return
+        if any(source.allowed_for == inf for source in sources):
+            return
+        key = tuple([source.shape for source in sources]), tuple([start - at for _, at, start in members])
+        layout = self._layouts.get(key)
+        if layout is None:
+            if len(self._layouts) >= LAYOUTS:
+                self.count_samples()
+                self._layouts.clear()
+            layout = self._layouts[key] = ConvoyLayout(*key)
+        Convoy(layout, [(source, at + 8, start) for source, at, start in members], stream, payload)
+
+    def count_samples(self) -> None:
+        """Let the shapes know how many samples have come in convoys."""
+        for layout in self._layouts.values():
+            for shape in layout.shapes:
+                shape.samples += layout.datagrams
+            layout.datagrams = 0

@@ -1,0 +1,157 @@
+"""Sources that travel together: when a convoy forms, when it disbands, and that nothing is lost by either."""
+
+from __future__ import annotations
+
+import pytest
+
+from sflow_gmetrics import Collector
+from sflow_gmetrics.agent import Agent
+from sflow_gmetrics.convoy import Convoy
+from sflow_gmetrics.datagram import Sample
+from tests.core.builders import Sender, delta, host, own_row, rate, service, service_row, services_of, total
+
+NAMES = ("nginx.service", "redis.service", "ssh.service")
+
+
+def _services(number: int, *, work: int | None = None, names: tuple[str, ...] = NAMES) -> list[Sample]:
+    cpu = number * 100 if work is None else work
+    return [
+        service(number, index=100_000 + NAMES.index(name), name=name, cpuTime=cpu, rd_bytes=number * 1000)
+        for name in names
+    ]
+
+
+def _travelling(rounds: int = 3) -> Sender:
+    """An agent with three services, after some rounds."""
+    sender = Sender(Collector())
+    for number in range(1, rounds + 1):
+        sender.send(*_services(number))
+        sender.tick(5)
+    return sender
+
+
+def _convoys(sender: Sender) -> list[Convoy]:
+    (agent,) = sender.collector.agents.values()
+    return [convoy for stream in agent.streams.values() for convoy in stream.convoys.values()]
+
+
+def _agent(sender: Sender) -> Agent:
+    (agent,) = sender.collector.agents.values()
+    return agent
+
+
+def test_what_comes_together_again_and_again_travels_together() -> None:
+    sender = _travelling(2)
+    (convoy,) = _convoys(sender)
+    sender.send(*_services(3))
+    assert _convoys(sender) == [convoy]
+    assert convoy.samples == 3
+
+
+def test_readers_see_the_newest_datagram_of_a_convoy() -> None:
+    sender = _travelling(6)
+    for name in NAMES:
+        row = service_row(sender.snapshot(), name)
+        assert (total(row, "cpuTime"), delta(row, "cpuTime"), rate(row, "cpuTime")) == (600, 100, 20)
+        assert total(row, "rd_bytes") == 6000
+        assert row.interval == pytest.approx(5)
+
+
+def test_a_snapshot_stays_what_it_was() -> None:
+    sender = _travelling(4)
+    early = sender.snapshot()
+    sender.send(*_services(5))
+    assert total(service_row(early), "cpuTime") == 400
+    assert total(service_row(sender.snapshot()), "cpuTime") == 500
+
+
+def test_a_service_that_stops_leaves_the_others_together() -> None:
+    sender = _travelling()
+    for number in range(4, 9):
+        sender.send(*_services(number, names=NAMES[:2]))
+        sender.tick(5)
+    (convoy,) = _convoys(sender)
+    assert convoy.samples == 2
+    assert set(services_of(sender.snapshot())) == set(NAMES[:2])
+    assert total(service_row(sender.snapshot(), NAMES[1]), "cpuTime") == 800
+
+
+def test_another_order_is_another_convoy() -> None:
+    sender = _travelling()
+    (old,) = _convoys(sender)
+    sender.send(*_services(4, names=NAMES[::-1]))
+    (new,) = _convoys(sender)
+    assert new is not old
+    assert all(source.convoy is new for source in _agent(sender).sources.values())
+    assert total(service_row(sender.snapshot()), "cpuTime") == 400
+
+
+def test_a_sample_lost_within_a_convoy_is_counted() -> None:
+    sender = _travelling()
+    sender.send(*_services(5))
+    assert _agent(sender).samples_lost == 3
+    assert total(service_row(sender.snapshot()), "cpuTime") == 500
+
+
+def test_a_counter_that_falls_disbands_the_convoy_and_adds_nothing() -> None:
+    sender = _travelling()
+    sender.send(*_services(4, work=7))
+    assert total(service_row(sender.snapshot()), "cpuTime") == 300
+    assert _agent(sender).resets["decrease"] == 3
+    sender.tick(5)
+    sender.send(*_services(5, work=27))
+    assert total(service_row(sender.snapshot()), "cpuTime") == 320
+
+
+def test_a_restarted_agent_begins_a_convoy_anew() -> None:
+    sender = _travelling()
+    sender.restart()
+    for number in range(1, 5):
+        sender.send(*_services(number))
+        sender.tick(5)
+    assert total(service_row(sender.snapshot()), "cpuTime") == 300 + 400
+    assert len(_convoys(sender)) == 1
+
+
+def test_the_number_of_cpus_is_watched_in_a_convoy_too() -> None:
+    """What is possible follows from it."""
+    sender = Sender(Collector())
+    for number in range(1, 5):
+        sender.send(host(number, cpu_num=2, cpu_user=number), *_services(number))
+        sender.tick(5)
+    assert len(_convoys(sender)) == 1
+    assert _agent(sender).cpus == 2
+    sender.send(host(5, cpu_num=64, cpu_user=5), *_services(5))
+    assert _agent(sender).cpus == 64
+
+
+def test_a_host_in_a_convoy_says_when_it_booted() -> None:
+    sender = Sender(Collector())
+    for number in range(1, 6):
+        sender.send(host(number, uptime=1000 + 5 * number, cpu_user=number))
+        sender.tick(5)
+    assert len(_convoys(sender)) == 1
+    assert list(own_row(sender.snapshot()).moments.values()) == [sender.now - 5 - 1025]
+
+
+def test_records_and_samples_of_convoys_are_counted() -> None:
+    sender = _travelling(5)
+    stats = sender.snapshot().stats
+    assert stats.samples["counters"] == 15
+    assert stats.records["virt_cpu"] == 15
+
+
+def test_who_is_forgotten_leaves_no_convoy_behind() -> None:
+    sender = _travelling()
+    sender.tick(2 * 3600)
+    sender.snapshot()
+    assert not sender.collector.agents
+
+
+def test_a_source_twice_in_a_datagram_makes_no_convoy() -> None:
+    sender = Sender(Collector())
+    for number in range(1, 12, 2):
+        twins = [service(number + n, cpuTime=number + n) for n in range(2)]
+        sender.send(*twins)
+        sender.tick(5)
+    assert not _convoys(sender)
