@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import logging
 import re
 import socket
@@ -78,6 +79,20 @@ def test_what_comes_in_by_udp_goes_out_by_tcp_and_http() -> None:
         wait_for("all", lambda: number(listening, DATAGRAMS) == len(payloads("hsflowd-host")))
         assert re.search(r'^sflow_host_up\{pool="e2e",host="[^"]+"\} 1$', page(listening), re.MULTILINE)
         assert b'<METRIC NAME="load_one"' in read_all(listening.gmond)
+
+
+def test_every_link_of_the_landing_page_leads_somewhere() -> None:
+    authority = "http://ganglia.example/"
+    settings = parse_config(f'{CONFIG}[gmetad]\nauthority = "{authority}"\n')
+    with running(settings) as (_, listening):
+        assert listening.web is not None
+        send(listening.sflow[0], *payloads("hsflowd-systemd")[:20])
+        wait_for("all", lambda: number(listening, DATAGRAMS) == 20)
+        place = f"http://{HOME}:{listening.web[1]}"
+        links = set(re.findall('<a href="(.*?)">', fetch(f"{place}/").decode()))
+        assert {authority, "/metrics", "/metrics?pool=e2e", "/probe?target=web-host-01", "/sd?by=host"} <= links
+        for link in links - {authority}:
+            assert fetch(place + html.unescape(link))
 
 
 def test_several_inputs_are_one_collector() -> None:
