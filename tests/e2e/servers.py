@@ -235,9 +235,14 @@ class Prometheus:
 
 @contextlib.contextmanager
 def prometheus(
-    path: str, folder: Path, target: str, interval: str = "1s", rules: Sequence[Path] = ()
+    path: str,
+    folder: Path,
+    target: str,
+    interval: str = "1s",
+    rules: Sequence[Path] = (),
+    jobs: Sequence[dict[str, Any]] = (),
 ) -> Iterator[Prometheus]:
-    """Prometheus scraping the page of `target`, a URL; `rules` are rule files."""
+    """Prometheus scraping the page of `target`, a URL; `rules` are rule files, `jobs` more to scrape."""
     url = f"http://{HOME}:{free_port()}"
     scrape = {
         "job_name": "sflow",
@@ -246,7 +251,7 @@ def prometheus(
     }
     settings: dict[str, Any] = {
         "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
-        "scrape_configs": [scrape],
+        "scrape_configs": [*([scrape] if target else []), *jobs],
     }
     settings["rule_files"] = [str(one) for one in rules]
     config = folder / "prometheus.yml"
