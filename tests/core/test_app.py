@@ -22,7 +22,7 @@ from sflow_gmetrics.inputs.udp import UdpInput
 from sflow_gmetrics.ports import Listening
 from sflow_gmetrics.simulation import Fleet
 from sflow_gmetrics.snapshot import Snapshot
-from tests.e2e.servers import CONFIG, HOME, Address, fetch, is_listening, read_all, wait_for
+from tests.e2e.servers import CONFIG, HOME, Address, fetch, free_port, is_listening, read_all, wait_for
 from tests.recordings import payloads
 
 DATAGRAMS = "sflow_collector_datagrams_total"
@@ -103,6 +103,23 @@ def test_several_inputs_are_one_collector() -> None:
         send(first, payloads("hsflowd-host")[0])
         send(second, payloads("hsflowd-host")[1])
         wait_for("both", lambda: number(listening, DATAGRAMS) == 2)
+
+
+def test_all_addresses_of_both_kinds_may_have_one_port() -> None:
+    udp, tcp = free_port(socket.SOCK_DGRAM), free_port()
+    both = f'[sflow]\nlisten = ["0.0.0.0:{udp}", "[::]:{udp}"]\n[web]\nlisten = ["0.0.0.0:{tcp}", "[::]:{tcp}"]\n'
+    with running(parse_config(both + '[gmond]\nlisten = "off"\n')) as (_, listening):
+        assert listening.sflow == (("0.0.0.0", udp), ("::", udp))
+        assert listening.webs == (("0.0.0.0", tcp), ("::", tcp))
+        send((HOME, udp), payloads("hsflowd-host")[0])
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender:
+            sender.sendto(payloads("hsflowd-host")[1], ("::1", udp))
+        wait_for("both", lambda: number(listening, DATAGRAMS) == 2)
+        assert b"is healthy" in fetch(f"http://[::1]:{tcp}/-/healthy")
+    alone = f'[sflow]\nlisten = "[::]:{udp}"\n[web]\nlisten = "[::]:{tcp}"\n[gmond]\nlisten = "off"\n'
+    with running(parse_config(alone)) as (_, listening):
+        send((HOME, udp), payloads("hsflowd-host")[0])
+        wait_for("one over IPv4", lambda: number(listening, DATAGRAMS) == 1)
 
 
 def test_an_output_that_is_off_has_no_port() -> None:

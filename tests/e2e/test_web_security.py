@@ -7,14 +7,14 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import bcrypt
 import pytest
 
 from tests.e2e.certificates import DAY, Authority
-from tests.e2e.servers import CONFIG, Served, command, environment, running, served, wait_for
+from tests.e2e.servers import CONFIG, Served, command, environment, prometheus, running, served, wait_for
 
 pytestmark = pytest.mark.e2e
 
@@ -186,6 +186,24 @@ def shown(one: Served, authority: Authority, user: str = "alice") -> dict[str, s
     """The series without labels on the page."""
     page = curl_page(one, f"{user}:{PASSWORD}", "/metrics", "--cacert", authority.cert)
     return dict(re.findall(r"^(\w+) (\S+)$", page, re.MULTILINE))
+
+
+def test_prometheus_comes_in_with_certificate_and_password(
+    tmp_path: Path, authority: Authority, require_program: Callable[[str], str]
+) -> None:
+    client = authority.sign("prometheus", sans=("prometheus.example",))
+    text = tls("server", "client_auth_type: RequireAndVerifyClientCert", "client_ca_file: authority.crt")
+    access = {
+        "scheme": "https",
+        "tls_config": {"ca_file": str(authority.cert), "cert_file": str(client.cert), "key_file": str(client.key)},
+        "basic_auth": {"username": "prometheus", "password": PASSWORD},
+    }
+    with (
+        secured(tmp_path, f"{text}basic_auth_users:\n  prometheus: {HASHED}\n") as (one, _),
+        prometheus(require_program("prometheus"), tmp_path, one.web, more=access) as theirs,
+    ):
+        wait_for("a scrape", lambda: theirs.number("up") == 1, 20)
+        assert theirs.number("sflow_collector_web_config_last_reload_successful") == 1
 
 
 @pytest.mark.parametrize(("what", "bad"), BAD.items(), ids=BAD)
