@@ -61,7 +61,7 @@ class Members:
     @cached_property
     def times(self) -> list[float]:
         """When the newest sample of each row came, in seconds since the epoch."""
-        return list(map(attrgetter("alive"), self.rows))
+        return list(map(attrgetter("received"), self.rows))
 
     @cached_property
     def _tables(self) -> list[WireColumns]:

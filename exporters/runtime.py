@@ -6,7 +6,7 @@ These are prometheus_client's own metrics; they stand behind the rendered page.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import prometheus_client
@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from sflow_gmetrics.remote import Remote
 
+from . import remote_write_queue
 from .http_port import CLIENTS
 from .rrd_writer import Stats
 from .selection import Selection
@@ -27,13 +28,14 @@ class Runtime:
     """Counts what is rendered and served, and asks the others when it is read.
 
     `storage` gives the RRD writer's statistics and the engine's name, None without one;
-    `sources` the other collectors that are polled.
+    `sources` the other collectors that are polled, `stores` what was written to each store.
     """
 
     def __init__(
         self,
         storage: Callable[[], tuple[str, Stats] | None] = lambda: None,
         sources: Callable[[], Iterable[Remote]] = tuple,
+        stores: Callable[[], Mapping[str, remote_write_queue.Stats]] = dict,
     ) -> None:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = prometheus_client.CollectorRegistry()
@@ -69,7 +71,7 @@ class Runtime:
             "sflow_collector_start_time_seconds", "When the collector started.", registry=self.registry
         )
         self.started.set_to_current_time()
-        self.registry.register(_Others(storage, sources))
+        self.registry.register(_Others(storage, sources, stores))
 
     def watch_connections(self, count: Callable[[], float]) -> None:
         """Show how many HTTP connections are open."""
@@ -135,13 +137,17 @@ class _Chosen:
 
 
 class _Others(Collector):
-    """Storage and sources, read when the page is made."""
+    """Storage, sources and stores, read when the page is made."""
 
     def __init__(
-        self, storage: Callable[[], tuple[str, Stats] | None], sources: Callable[[], Iterable[Remote]]
+        self,
+        storage: Callable[[], tuple[str, Stats] | None],
+        sources: Callable[[], Iterable[Remote]],
+        stores: Callable[[], Mapping[str, remote_write_queue.Stats]],
     ) -> None:
         self._storage = storage
         self._sources = sources
+        self._stores = stores
 
     def describe(self) -> Iterable[Metric]:
         """Nothing beforehand: what there is depends on the configuration."""
@@ -165,6 +171,29 @@ class _Others(Collector):
                 duration.add_metric((one.name,), one.duration)
             yield up
             yield duration
+        stores = self._stores()
+        if stores:
+            yield from _store_families(stores)
+
+
+def _store_families(stores: Mapping[str, remote_write_queue.Stats]) -> Iterable[Metric]:
+    samples = CounterMetricFamily(
+        "sflow_collector_remote_write_samples", "Samples for a store by outcome.", labels=("endpoint", "outcome")
+    )
+    pending = GaugeMetricFamily(
+        "sflow_collector_remote_write_pending_samples", "Samples that wait for a store.", labels=("endpoint",)
+    )
+    highest = GaugeMetricFamily(
+        "sflow_collector_remote_write_highest_timestamp_seconds",
+        "The time up to which everything has been sent to a store.",
+        labels=("endpoint",),
+    )
+    for name, stats in stores.items():
+        for outcome in ("sent", "failed", "retried", "dropped"):
+            samples.add_metric((name, outcome), getattr(stats, outcome))
+        pending.add_metric((name,), stats.pending)
+        highest.add_metric((name,), stats.highest)
+    return samples, pending, highest
 
 
 def _storage_families(backend: str, stats: Stats) -> Iterable[Metric]:

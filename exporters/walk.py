@@ -7,7 +7,7 @@ is not known or no longer there is not handed over.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sflow_gmetrics.datagram import decode_structure
 from sflow_gmetrics.errors import DecodeError
@@ -86,6 +86,17 @@ class _Series:
         self._before = self._sink.taken
 
 
+class Heard(NamedTuple):
+    """Rows of any form, as those who know when they were heard."""
+
+    rows: Sequence[Row]
+
+    @property
+    def times(self) -> Sequence[float]:
+        """When the newest sample of each row came, in seconds since the epoch."""
+        return [row.received for row in self.rows]
+
+
 # --- families that follow from fields
 
 
@@ -125,13 +136,11 @@ def _hosts(sink: Sink, hosts: Sequence[Host]) -> None:
     f.HOST_UP.many(sink, labels, [int(host.up) for host in hosts])
     samples = [round(host.row.alive, 3) if host.up and host.row is not None else None for host in hosts]
     f.HOST_LAST_SAMPLE.many(sink, labels, samples)
+    known = [(host, host.row) for host in hosts if host.row is not None and host.texts]
     f.HOST_INFO.info(
         sink,
-        [
-            (host.pool, host.name, host.address, host.texts.get("uuid", ""), *_system(host))
-            for host in hosts
-            if host.up and host.texts
-        ],
+        [(host.pool, host.name, host.address, host.texts.get("uuid", ""), *_system(host)) for host, _ in known],
+        rows=Heard([row for _, row in known]),
     )
 
     if sink.selection.wants(f.HOST_ADAPTOR_INFO.name, f.HOST_ADAPTOR_INFO.group):
@@ -174,7 +183,7 @@ _IF_TYPE, _IF_DIRECTION, _IF_STATUS = _field(1, "ifType"), _field(1, "ifDirectio
 def _services(sink: Sink, services: Sequence[Service], tables: Sequence[Members], births: Births) -> None:
     """What the services do, what they are, and whether they run."""
     _role(sink, Role.SERVICE, tables, births)
-    f.SERVICE_INFO.info(sink, [one.info for one in services])
+    f.SERVICE_INFO.info(sink, [one.info for one in services], rows=Heard([one.row for one in services]))
     for members in tables:
         index = members.form.value_index(_STATE)
         if index is not None:

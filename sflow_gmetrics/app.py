@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Protocol
 
+from exporters.remote_writer import RemoteWriter
 from exporters.runtime import Runtime
 
 from .collector import Collector
@@ -65,8 +66,11 @@ class App:
         self._storage = Storage(config.rrd, self.snapshot, clock) if config.rrd.root else None
         self._federation = Federation(config.gmetad.sources, self._take_remotes) if config.gmetad.sources else None
         self._views = ViewFiles(config.views, self.snapshot, clock) if config.views.directory else None
+        self._remote_writer = RemoteWriter(config, self.snapshot, lambda: self._runtime.registry.collect())
         self._runtime = Runtime(
-            lambda: self._storage.state if self._storage is not None else None, lambda: self.collector.remotes
+            lambda: self._storage.state if self._storage is not None else None,
+            lambda: self.collector.remotes,
+            lambda: self._remote_writer.stats,
         )
         self.pages = Pages(config, self.snapshot, self._runtime)
         pages = self.pages
@@ -80,6 +84,7 @@ class App:
         """Whoever notices something that is worth a line in the log."""
         self.events.follow("agent", self._take_notes)
         self.events.follow("web", self.ports.take_notes)
+        self.events.follow("remote write to", self._remote_writer.take_notes)
         if self._federation is not None:
             self.events.follow("source", self._federation.take_notes)
         if self._storage is not None:
@@ -92,6 +97,7 @@ class App:
         yield self._watch
         yield Watchdog(self.notifier, self._threads, self._status).run
         yield from self.ports.tasks()
+        yield self._remote_writer.run
         if self._federation is not None:
             yield self._federation.run
         if self._views is not None:

@@ -7,6 +7,7 @@ would be right. `Config()` is a complete configuration of defaults.
 from __future__ import annotations
 
 import tomllib
+import urllib.parse
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -162,6 +163,47 @@ class LogConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteWriteConfig:
+    """[[remote_write]]: a store that is sent every new sample by Prometheus remote write.
+
+    New samples are gathered every `interval` seconds. `levels` and `groups` say which are sent,
+    `include` and `exclude` are regular expressions of whole metric names. `external_labels` are
+    given to every series that has not got them, `rename_labels` is old to new name. The
+    credentials are `username` with `password_file`, or `bearer_token_file`. A request may take
+    `timeout` seconds; a failed one is sent again after `min_backoff` seconds, then twice that,
+    up to `max_backoff`. At most `queue` samples wait, `max_samples_per_send` go in one request.
+    """
+
+    url: str
+    name: str = ""
+    interval: float = 10.0
+    levels: tuple[str, ...] = WEB_LEVELS
+    groups: tuple[str, ...] = USUAL_GROUPS
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    external_labels: dict[str, str] = field(default_factory=dict)
+    rename_labels: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    username: str = ""
+    password_file: str = ""
+    bearer_token_file: str = ""
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    insecure_skip_verify: bool = False
+    timeout: float = 30.0
+    queue: int = 2_000_000
+    max_samples_per_send: int = 5_000
+    min_backoff: float = 0.5
+    max_backoff: float = 30.0
+
+    @property
+    def endpoint(self) -> str:
+        """What it is called in metrics and in the log."""
+        return self.name or urllib.parse.urlsplit(self.url).netloc
+
+
+@dataclass(frozen=True, slots=True)
 class PoolConfig:
     """[[pools]]: the hosts of a pool, by a regular expression of the whole name or by networks."""
 
@@ -205,6 +247,7 @@ class Config:
     views: ViewsConfig = field(default_factory=ViewsConfig)
     web: WebConfig = field(default_factory=WebConfig)
     log: LogConfig = field(default_factory=LogConfig)
+    remote_write: tuple[RemoteWriteConfig, ...] = ()
     pools: tuple[PoolConfig, ...] = ()
     services: ServicesConfig = field(default_factory=ServicesConfig)
 

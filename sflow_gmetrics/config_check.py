@@ -5,12 +5,14 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
+import urllib.parse
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from .errors import ConfigError
 
 if TYPE_CHECKING:
-    from .config import Config, PoolConfig, RewriteConfig, RrdConfig, SourceConfig
+    from .config import Config, PoolConfig, RemoteWriteConfig, RewriteConfig, RrdConfig, SourceConfig
 
 OFF = ("", "off")
 """The values of a `listen` key that switch an output off."""
@@ -22,6 +24,10 @@ WEB_LEVELS = ("host", "service", "pool", "collector")
 GROUPS = ("adaptor", "app", "gpu", "http", "interface", "jvm", "memcached", "netstat", "state", "vdi")
 """The families that can be switched on and off; all others are always there."""
 USUAL_GROUPS = ("app", "gpu", "http", "jvm", "memcached")
+RESERVED_HEADERS = frozenset(
+    ("content-encoding", "content-length", "content-type", "host", "user-agent", "x-prometheus-remote-write-version")
+)
+"""Headers that a configuration does not set."""
 
 
 def unknown_key(key: str, where: str, known: list[str]) -> str:
@@ -46,6 +52,7 @@ def check_values(config: Config) -> None:
     _check_networks(config.gmetad.trusted_hosts, "gmetad.trusted_hosts")
     _check_sources(config.gmetad.sources)
     _check_rrd(config.rrd)
+    _check_remote_writes(config.remote_write)
     _check_range(config.services.services_per_host, 1, 1_000_000, "services.services_per_host")
     _check_range(config.services.series, 1, 1_000_000_000, "services.series")
     for key in ("include", "exclude"):
@@ -101,10 +108,80 @@ def _check_rrd(rrd: RrdConfig) -> None:
                 raise ConfigError(f"rrd.{key}: {archive!r} is not FUNCTION:XFF:STEPS:ROWS, as in AVERAGE:0.5:1:5856")
 
 
+def _check_remote_writes(endpoints: tuple[RemoteWriteConfig, ...]) -> None:
+    names: set[str] = set()
+    for index, one in enumerate(endpoints):
+        place = f"remote_write[{index}]"
+        _check_url(one.url, f"{place}.url")
+        if one.endpoint in names:
+            raise ConfigError(f"{place}: two stores are called {one.endpoint!r}: give one of them a 'name'")
+        names.add(one.endpoint)
+        _check_words(one.levels, WEB_LEVELS, f"{place}.levels")
+        _check_words(one.groups, GROUPS, f"{place}.groups")
+        for key in ("include", "exclude"):
+            for pattern in getattr(one, key):
+                _check_regex(pattern, f"{place}.{key}")
+        _check_labels(one, place)
+        _check_headers(one.headers, f"{place}.headers")
+        _check_credentials(one, place)
+        _check_range(one.interval, 0.1, 3600, f"{place}.interval")
+        _check_range(one.timeout, 0.1, 3600, f"{place}.timeout")
+        _check_range(one.queue, 1, 1_000_000_000, f"{place}.queue")
+        _check_range(one.max_samples_per_send, 1, 100_000, f"{place}.max_samples_per_send")
+        _check_range(one.min_backoff, 0.01, 3600, f"{place}.min_backoff")
+        _check_range(one.max_backoff, one.min_backoff, 3600, f"{place}.max_backoff")
+
+
+def _check_url(url: str, where: str) -> None:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise ConfigError(f"{where}: {url!r} is not http://HOST:PORT/PATH or https://HOST:PORT/PATH")
+    if "@" in parts.netloc:
+        raise ConfigError(f"{where}: credentials do not stand in the URL, but in 'username' and 'password_file'")
+
+
 def _check_words(words: tuple[str, ...], known: tuple[str, ...], where: str) -> None:
     for word in words:
         if word not in known:
             raise ConfigError(unknown_key(word, f"{where}: {word}", list(known)))
+
+
+def _check_labels(one: RemoteWriteConfig, place: str) -> None:
+    for name in (*one.external_labels, *one.rename_labels.values()):
+        if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) or name.startswith("__"):
+            raise ConfigError(f"{place}: {name!r} is no name of a label (letters, digits and _, not beginning with __)")
+    new = sorted(one.rename_labels.values())
+    for name in new:
+        if new.count(name) > 1:
+            raise ConfigError(f"{place}.rename_labels: two labels become {name!r}")
+
+
+def _check_headers(headers: Mapping[str, str], where: str) -> None:
+    for name, value in headers.items():
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not value.isprintable():
+            raise ConfigError(f"{where}: {name!r} is no header with a value of one line")
+        if name.lower() in RESERVED_HEADERS:
+            raise ConfigError(f"{where}: {name!r} is set by remote write itself")
+
+
+def _check_credentials(one: RemoteWriteConfig, place: str) -> None:
+    if bool(one.username) != bool(one.password_file):
+        raise ConfigError(f"{place}: 'username' and 'password_file' need each other")
+    if one.username and one.bearer_token_file:
+        raise ConfigError(f"{place}: either 'username' or 'bearer_token_file'")
+    if ":" in one.username:
+        raise ConfigError(f"{place}.username: {one.username!r} has a colon, which basic authentication cannot carry")
+    if (one.username or one.bearer_token_file) and any(name.lower() == "authorization" for name in one.headers):
+        raise ConfigError(f"{place}.headers: 'Authorization' is set from the credentials")
+    if one.key_file and not one.cert_file:
+        raise ConfigError(f"{place}: 'key_file' needs 'cert_file'")
+    tls = [key for key in ("ca_file", "cert_file", "insecure_skip_verify") if getattr(one, key)]
+    if tls and not one.url.startswith("https:"):
+        raise ConfigError(f"{place}: {tls[0]!r} needs a url with https")
 
 
 def _check_name(name: str, place: str) -> None:

@@ -287,6 +287,7 @@ def merge_rows(live: list[Row], everyone: list[Row], departed: Mapping[tuple[str
         ),
         elapsed=elapsed,
         base=[None] * len(totals),
+        received=max(row.received for row in live),
         alive=max(row.alive for row in live),
         interval=max(row.interval for row in live),
         missed=frozenset(),

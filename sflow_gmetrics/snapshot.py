@@ -38,6 +38,7 @@ class _Held(NamedTuple):
     latest: Latest
     base: list[int | None]
     elapsed: float
+    received: float
     alive: float
     texts: Mapping[str, str]
     moments: Mapping[int, float]
@@ -53,9 +54,10 @@ class Row(_Held):
 
     `values` in the order of `form.fields`; `totals`, `base` and `deltas` in that of
     `form.counters`: the 64-bit total, what it was when it began to count for the pool, and
-    what the last `elapsed` seconds added (None: not known). `alive` is the time of the newest
-    sample, `interval` the source's own, `moments` start times by value index, `missed` the
-    counters that the newest sample does not know.
+    what the last `elapsed` seconds added (None: not known). `received` is the time of the newest
+    sample, `alive` that of the newest that proves its source to be alive; `interval` is the
+    source's own, `moments` are start times by value index, `missed` the counters that the newest
+    sample does not know.
     """
 
     values: tuple[Any, ...]

@@ -1,0 +1,143 @@
+"""Remote write at work: gathers what is new and sends it, to every store by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client import Metric
+
+from sflow_gmetrics.config import OFF, Config, RemoteWriteConfig, split_address
+from sflow_gmetrics.snapshot import Snapshot
+
+from .remote_write import NewSamples, check_labels
+from .remote_write_client import StoreClient
+from .remote_write_queue import RequestQueue, Stats
+
+log = logging.getLogger("sflow_gmetrics")
+
+LAST_WORDS = 2.0
+"""How long a store is waited for at the end, in seconds."""
+
+Others = Callable[[], Iterable[Metric]]
+"""Gives the metrics of this process."""
+
+
+class RemoteWriter:
+    """Writes to all stores of a configuration. Raises ConfigError where a label or a certificate cannot be used.
+
+    `others` are metrics of this process.
+    """
+
+    def __init__(self, config: Config, snapshot: Callable[[], Snapshot], others: Others = tuple) -> None:
+        instance = default_instance(config.web.listen)
+        self._endpoints = [_Endpoint(one, snapshot, instance, others) for one in config.remote_write]
+
+    @property
+    def stats(self) -> Mapping[str, Stats]:
+        """What has become of the samples, by store."""
+        return {one.name: one.queue.stats for one in self._endpoints}
+
+    def take_notes(self) -> dict[tuple[str, str], tuple[int, str]]:
+        """What is to be said since the last call, by store and event."""
+        return {(one.name, event): note for one in self._endpoints for event, note in one.queue.take_notes().items()}
+
+    async def run(self) -> None:
+        """Write until cancelled; then say that all series have ended, to those who listen."""
+        async with asyncio.TaskGroup() as group:
+            for one in self._endpoints:
+                group.create_task(one.run(), name=f"remote write to {one.name}")
+
+
+def check_store(config: RemoteWriteConfig) -> None:
+    """Raises ConfigError where a label or a certificate cannot be used."""
+    check_labels(config, f"remote_write ({config.endpoint})")
+    StoreClient(config)
+
+
+def default_instance(web_listen: Iterable[str]) -> str:
+    """The label `instance` that a Prometheus would most likely give to this collector: HOST:PORT."""
+    host = socket.gethostname()
+    ports = [port for one in web_listen if one not in OFF and (port := split_address(one)[1])]
+    return f"{host}:{ports[0]}" if ports else host
+
+
+class _Endpoint:
+    """One store: its queue, and the two loops that fill and empty it."""
+
+    def __init__(
+        self, config: RemoteWriteConfig, snapshot: Callable[[], Snapshot], instance: str, others: Others
+    ) -> None:
+        check_labels(config, f"remote_write ({config.endpoint})")
+        self.name = config.endpoint
+        self.queue = RequestQueue(config)
+        self._interval = config.interval
+        self._client = StoreClient(config)
+        self._samples = NewSamples(config, instance)
+        self._snapshot = snapshot
+        self._others = others
+        self._gathering = threading.Lock()
+        self._filled = asyncio.Event()
+
+    async def run(self) -> None:
+        """Gather and send until cancelled."""
+        sending = asyncio.create_task(self._send())
+        try:
+            await self._gather()
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+            await self._finish()
+
+    async def _gather(self) -> None:
+        due = time.monotonic()
+        while True:
+            due = max(due + self._interval, time.monotonic())
+            await asyncio.sleep(due - time.monotonic())
+            try:
+                await asyncio.to_thread(self._add)
+            except Exception:
+                log.exception("remote write to %s has met a fault that should not be; it goes on", self.name)
+            self._filled.set()
+
+    def _add(self, *, end: bool = False) -> None:
+        with self._gathering:
+            snapshot = self._snapshot()
+            series = self._samples.take(snapshot, self._others())
+            if end:
+                series += self._samples.end(snapshot.time)
+            self.queue.add(series, snapshot.time)
+
+    async def _send(self) -> None:
+        while True:
+            self._filled.clear()
+            while await self._send_one():
+                await asyncio.sleep(self.queue.wait(time.monotonic()))
+            await self._filled.wait()
+
+    async def _send_one(self) -> bool:
+        """Send what is first in the queue. False where nothing is."""
+        request = self.queue.take()
+        if request is None:
+            return False
+        answer = await self._client.post(request.body)
+        self.queue.answered(answer, time.monotonic())
+        return True
+
+    async def _finish(self) -> None:
+        """The newest samples and the ends of all series, as far as the store takes them at once."""
+        try:
+            async with asyncio.timeout(LAST_WORDS):
+                await asyncio.to_thread(self._add, end=True)
+                while await self._send_one() and not self.queue.wait(time.monotonic()):
+                    pass
+        except TimeoutError:
+            pass
+        finally:
+            await self._client.close()
+        if pending := self.queue.stats.pending:
+            log.warning("remote write to %s: %d samples have not been sent", self.name, pending)
