@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .collector_outputs import OUTPUT, PROCESS, RRD, SOURCES, THESE, by, of_process, rate_of, sum_of
+from .collector_outputs import OUTPUT, PROCESS, RRD, SOURCES, STORES, THESE, by, of_process, rate_of, sum_of
 from .panels import GOOD_BAD, RATE, Column, Dashboard, Graph, Label, Query, Row, Stat, Table, Variable
 
 _UP, _DOWN = ', state="up"', ', state="down"'
@@ -215,5 +215,5 @@ COLLECTOR = Dashboard(
     "sFlow / Collector",
     "The collectors themselves: what comes in, what is lost, what goes out.",
     (Variable("instance", "Instance", "label_values(sflow_collector_build_info, instance)", several=True),),
-    (_NOW, _INPUT, _TROUBLE, OUTPUT, PROCESS, RRD, SOURCES),
+    (_NOW, _INPUT, _TROUBLE, OUTPUT, PROCESS, RRD, SOURCES, STORES),
 )

@@ -139,6 +139,41 @@ RRD = Row(
     closed=True,
 )
 
+STORES = Row(
+    "Remote write ([[remote_write]])",
+    (
+        Graph(
+            title="Samples",
+            description="Samples for each store by outcome; failed and dropped ones are lost.",
+            unit="ops",
+            queries=(
+                Query(rate_of("collector_remote_write_samples", by("endpoint, outcome")), "{{endpoint}} {{outcome}}"),
+            ),
+            width=8,
+        ),
+        Graph(
+            title="Samples that wait",
+            description="Samples that a store has not taken yet.",
+            queries=(Query(sum_of("remote_write_pending_samples", by("endpoint")), "{{endpoint}}"),),
+            width=8,
+        ),
+        Graph(
+            title="Stores behind",
+            description="Age of the newest samples that a store has taken.",
+            unit="s",
+            queries=(
+                Query(
+                    "time() - min by (endpoint) (sflow_collector_remote_write_highest_timestamp_seconds"
+                    f"{{{THESE}}} > 0)",
+                    "{{endpoint}}",
+                ),
+            ),
+            width=8,
+        ),
+    ),
+    closed=True,
+)
+
 PROCESS = Row(
     "Process",
     (

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ import pytest
 
 from sflow_gmetrics.simulation import Fleet
 from tests.e2e import everything
-from tests.e2e.servers import Prometheus, feeding, free_port, prometheus, serving, wait_for
+from tests.e2e.servers import HOME, Prometheus, feeding, free_port, prometheus, serving, wait_for
 from tests.mixin.promql import MIXIN, RULES, metric_names, panels_of, rules
 
 pytestmark = pytest.mark.e2e
@@ -29,7 +32,31 @@ class Site:
     fleet: Fleet
 
 
-def _config(folder: Path) -> str:
+class _Takes(BaseHTTPRequestHandler):
+    """A store that takes whatever it is sent."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing to say."""
+
+
+@contextlib.contextmanager
+def _store() -> Iterator[str]:
+    with ThreadingHTTPServer((HOME, 0), _Takes) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://{HOME}:{server.server_port}/api/v1/write"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _config(folder: Path, store: str) -> str:
     return f"""
     groups = ["app", "gpu", "http", "interface", "jvm", "memcached", "netstat"]
     [[pools]]
@@ -43,6 +70,9 @@ def _config(folder: Path) -> str:
     name = "away"
     addresses = ["127.0.0.1:{free_port()}"]
     interval = 1
+    [[remote_write]]
+    url = "{store}"
+    interval = 1
     """
 
 
@@ -51,7 +81,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, require_program: Callable[[st
     folder = tmp_path_factory.mktemp("mixin")
     fleet = Fleet(6, 5, 1.0, start=time.time())
     with (
-        serving(folder, _config(folder)) as ours,
+        _store() as store,
+        serving(folder, _config(folder, store)) as ours,
         feeding(ours.sflow, fleet) as lock,
         feeding(ours.sflow, everything.Everything(time.time())),
         prometheus(require_program("prometheus"), folder, ours.web, rules=RULES) as theirs,
