@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from html import escape
+from urllib.parse import quote
 
 from sflow_gmetrics import __version__
 from sflow_gmetrics.operators import unavailable_value
@@ -30,7 +32,8 @@ _STYLE = """
 * { box-sizing: border-box }
 body { font: 15px/1.5 system-ui, "Segoe UI", Roboto, sans-serif; max-width: 78rem; margin: 0 auto; padding: 1.5rem;
   background: var(--page); color: var(--text) }
-a { color: var(--link) } h1, h2, p { margin: 0 } h2 { font-size: 1.15rem; margin-bottom: .8rem }
+a { color: var(--link) } h2 a, .tile a { color: inherit; text-decoration: none } h1, h2, p { margin: 0 }
+h2 { font-size: 1.15rem; margin-bottom: .8rem }
 .soft, small, th { color: var(--soft) } small { font-size: .85rem; font-weight: 400; margin-left: .4rem }
 header { display: flex; flex-wrap: wrap; justify-content: space-between; align-items: center; gap: .5rem 2rem }
 nav a { display: inline-block; margin-left: .5rem; padding: .3rem .9rem; border: 1px solid var(--line);
@@ -66,10 +69,9 @@ _ICON = (
 )
 
 
-def render(snapshot: Snapshot, links: tuple[tuple[str, str], ...] = ()) -> bytes:
-    """The page in HTML; `links` are more (text, address) pairs for its head."""
-    every = (("Metrics", "/metrics"), ("Healthy?", "/-/healthy"), ("Ready?", "/-/ready"), *links)
-    anchors = "".join(f'<a href="{escape(address)}">{escape(text)}</a>' for text, address in every)
+def render(snapshot: Snapshot) -> bytes:
+    """The page in HTML."""
+    anchors = "".join(f'<a href="{escape(address)}">{escape(text)}</a>' for text, address in _links(snapshot))
     hosts = {pool.name: pool for pool in snapshot.pools}
     pools = overview(snapshot)
     body = "".join(_pool(pool, hosts[pool.name]) for pool in pools) if pools else _nothing_yet(snapshot)
@@ -86,6 +88,13 @@ def render(snapshot: Snapshot, links: tuple[tuple[str, str], ...] = ()) -> bytes
 
 
 # --- the head
+
+
+def _links(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """(text, address) of what else there is."""
+    yield from (("Metrics", "/metrics"), ("Targets", "/sd?by=host"), ("Healthy?", "/-/healthy"), ("Ready?", "/-/ready"))
+    if snapshot.config.gmetad.authority.startswith(("http://", "https://")):
+        yield "Ganglia", snapshot.config.gmetad.authority
 
 
 def _figures(snapshot: Snapshot) -> str:
@@ -131,9 +140,15 @@ def _pool(lines: PoolLines, pool: Pool) -> str:
         f"<tbody>{rows}</tbody></table>{_more(len(lines.services) - SERVICES_SHOWN, 'services')}"
     )
     return (
-        f'<section class="card"><h2>Pool {escape(lines.name)} <small>{_count(lines.up, "host")} up{down}</small></h2>'
+        f'<section class="card"><h2>{_link("/metrics?pool=", lines.name, "Pool ")} '
+        f"<small>{_count(lines.up, 'host')} up{down}</small></h2>"
         f"{_tiles(pool)}{table if rows else ''}</section>"
     )
+
+
+def _link(address: str, name: str, before: str = "") -> str:
+    """A name that leads to its own part of the page for Prometheus."""
+    return f'<a href="{address}{quote(name, safe="")}">{before}{escape(name)}</a>'
 
 
 def _service(line: ServiceLine, most_cpus: float, most_memory: int) -> str:
@@ -173,7 +188,7 @@ def _tile(host: Host, busy: float | None, memory: float | None) -> str:
     state = "up" if host.up else "down"
     meters = _meter("CPU", busy, "") + _meter("memory", memory, "memory")
     return (
-        f'<div class="tile"><span class="dot {state}" title="{state}"></span>{escape(host.name)}'
+        f'<div class="tile"><span class="dot {state}" title="{state}"></span>{_link("/probe?target=", host.name)}'
         f"<small>{_count(len(host.services), 'service')}</small>{meters if host.up else ''}</div>"
     )
 

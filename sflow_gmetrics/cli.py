@@ -10,7 +10,6 @@ import logging
 import math
 import os
 import sys
-import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -124,22 +123,29 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--from", dest="source", metavar="URL", default="http://127.0.0.1:9343", help="a running instance's [web] port"
     )
+    _add_access(one)
 
     one = command("doctor", _doctor, "ask a running instance what is wrong, and say what to do")
     one.add_argument(
         "--url", metavar="URL", default="http://127.0.0.1:9343", help="its [web] port (default: %(default)s)"
     )
-    one.add_argument(
-        "--user", metavar="NAME", default="", help="as whom to ask; the URL may hold USER:PASSWORD@ instead"
-    )
-    one.add_argument("--password-file", metavar="FILE", default="", help="the file with the password")
-    one.add_argument("--cacert", metavar="FILE", default="", help="the authority that signed its certificate, in PEM")
-    one.add_argument("--cert", metavar="FILE", default="", help="a client certificate, where it wants one")
-    one.add_argument("--key", metavar="FILE", default="", help="and its key")
+    _add_access(one)
     one.add_argument("--json", action="store_true", help="the findings as JSON")
 
     command("metrics", _metrics, "list every structure, Ganglia metric and Prometheus family")
     return parser
+
+
+def _add_access(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--user", metavar="NAME", default="", help="as whom to ask; the URL may hold USER:PASSWORD@ instead"
+    )
+    parser.add_argument("--password-file", metavar="FILE", default="", help="the file with the password")
+    parser.add_argument(
+        "--cacert", metavar="FILE", default="", help="the authority that signed its certificate, in PEM"
+    )
+    parser.add_argument("--cert", metavar="FILE", default="", help="a client certificate, where it wants one")
+    parser.add_argument("--key", metavar="FILE", default="", help="and its key")
 
 
 def _add_port(parser: argparse.ArgumentParser) -> None:
@@ -343,29 +349,32 @@ def _check_config(options: argparse.Namespace) -> int:
 
 
 def _views(options: argparse.Namespace) -> int:
-    url = f"{options.source.rstrip('/')}/-/views"
+    target = _instance(options, options.source, "--from")
     try:
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            files = {name: text.encode("utf-8") for name, text in json.load(answer).items()}
+        files = {name: text.encode("utf-8") for name, text in json.loads(target.fetch("/-/views")[0]).items()}
     except (OSError, ValueError, AttributeError) as error:
-        raise InputError(f"--from: {url}: {error}; is 'sflow-gmetrics serve' running there?") from None
+        raise InputError(f"--from: {target.url}/-/views: {error}; is 'sflow-gmetrics serve' running there?") from None
     reports = options.reports or os.path.join(options.output, "graph.d")
     changed = write_views(files, Path(options.output), Path(reports))
     print(f"{len(files)} views and reports in {options.output} and {reports}, {changed} of them new or changed")
     return 0
 
 
-def _doctor(options: argparse.Namespace) -> int:
-    about, found = visit(
-        Target.of(
-            options.url,
-            options.user,
-            options.password_file,
-            cacert=options.cacert,
-            cert=options.cert,
-            key=options.key,
-        )
+def _instance(options: argparse.Namespace, url: str, option: str) -> Target:
+    """A running instance, and how to get in there."""
+    return Target.of(
+        url,
+        options.user,
+        options.password_file,
+        cacert=options.cacert,
+        cert=options.cert,
+        key=options.key,
+        option=option,
     )
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    about, found = visit(_instance(options, options.url, "--url"))
     print((report_json if options.json else report)(about, found))
     return int(any(one.severity == PROBLEM for one in found))
 

@@ -63,13 +63,12 @@ class Pages:
         return await self._shared(name, lambda: self._render(name))
 
     async def metrics(self, selection: Selection, openmetrics: bool) -> bytes:
-        """The page of a selection for Prometheus; of others than the usual one a snapshot is shared."""
+        """The page of a selection for Prometheus. Of others than the usual one only the snapshot is kept and shared."""
         if selection == self._usual:
             make = partial(self._render_metrics, selection, openmetrics, self._snapshot)
-        else:
-            snapshot = await self.snapshot()
-            make = partial(self._render_metrics, selection, openmetrics, lambda: snapshot)
-        return await self._shared((selection, openmetrics), make)
+            return await self._shared(("metrics", openmetrics), make)
+        snapshot = await self.snapshot()
+        return await asyncio.to_thread(self._render_metrics, selection, openmetrics, lambda: snapshot)
 
     async def snapshot(self) -> Snapshot:
         """The state, not older than a moment."""

@@ -160,9 +160,9 @@ class Ports:
         wanted = self._config.sflow.receive_buffer
         for one in passed:
             self.inputs.append(UdpInput("", 0, wanted, self._receive, one))
-        for address in self._config.sflow.listen if not passed else ():
-            if address not in OFF:
-                self.inputs.append(UdpInput(*split_address(address), wanted, self._receive))
+        places = _places(self._config.sflow.listen) if not passed else []
+        for host, port in places:
+            self.inputs.append(UdpInput(host, port, wanted, self._receive, only_v6=_has_v4(places)))
         for given in {one.receive_buffer for one in self.inputs if one.receive_buffer < wanted}:
             log.warning(
                 "the receive buffer is %d bytes, not %d: raise it with 'sysctl -w net.core.rmem_max=%d'",
@@ -201,17 +201,25 @@ def _listeners(key: str, addresses: tuple[str, ...], passed: list[socket.socket]
         for one in passed:
             one.setblocking(False)
         return passed
-    places = [split_address(address) for address in addresses if address not in OFF]
-    only_v6 = any(":" not in host for host, _ in places)
+    places = _places(addresses)
     opened: list[socket.socket] = []
     try:
         for host, port in places:
-            opened.append(listen_tcp(host, port, key, only_v6=only_v6))
+            opened.append(listen_tcp(host, port, key, only_v6=_has_v4(places)))
     except InputError:
         for one in opened:
             one.close()
         raise
     return opened
+
+
+def _places(addresses: tuple[str, ...]) -> list[Address]:
+    return [split_address(address) for address in addresses if address not in OFF]
+
+
+def _has_v4(places: list[Address]) -> bool:
+    """Whether IPv4 has addresses of its own among these, so that [::] is to leave it alone."""
+    return any(":" not in host for host, _ in places)
 
 
 def _address(listener: socket.socket) -> Address:

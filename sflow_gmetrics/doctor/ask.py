@@ -31,12 +31,20 @@ class Target:
 
     @classmethod
     def of(
-        cls, url: str, user: str = "", password_file: str = "", *, cacert: str = "", cert: str = "", key: str = ""
+        cls,
+        url: str,
+        user: str = "",
+        password_file: str = "",
+        *,
+        cacert: str = "",
+        cert: str = "",
+        key: str = "",
+        option: str = "--url",
     ) -> Target:
-        """From what stands on a command line; the URL may hold USER:PASSWORD@. Raises InputError."""
+        """From what stands on a command line, the URL in `option`; it may hold USER:PASSWORD@. Raises InputError."""
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InputError(f"--url: {url!r} is not like http://HOST:PORT")
+            raise InputError(f"{option}: {url!r} is not like http://HOST:PORT")
         password = urllib.parse.unquote(parts.password or "")
         if password_file:
             try:

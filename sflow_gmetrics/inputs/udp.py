@@ -37,8 +37,8 @@ _HALF_SECOND = struct.pack("ll", 0, 500_000)
 class UdpInput:
     """A bound UDP socket whose datagrams go to `receive(payloads)`, from a thread of its own.
 
-    A socket that is `passed` is bound already; others may hold it too, and it outlives us.
-    Raises InputError where the address cannot be listened on.
+    With `only_v6`, [::] leaves IPv4 alone. A socket that is `passed` is bound already; others may
+    hold it too, and it outlives us. Raises InputError where the address cannot be listened on.
     """
 
     def __init__(
@@ -48,11 +48,13 @@ class UdpInput:
         receive_buffer: int,
         receive: Callable[[list[bytes]], None],
         passed: socket.socket | None = None,
+        *,
+        only_v6: bool = False,
     ) -> None:
         self._receive = receive
         self._ending = threading.Event()
         self._shared = passed is not None
-        self.socket = _bind(host, port, receive_buffer) if passed is None else _adopt(passed, receive_buffer)
+        self.socket = _adopt(passed, receive_buffer) if passed else _bind(host, port, receive_buffer, only_v6)
         self.host, self.port = self.socket.getsockname()[:2]
         self._thread = threading.Thread(target=self._loop, name=f"udp-{self.port}", daemon=True)
         self._round = time.monotonic()
@@ -134,7 +136,7 @@ class UdpInput:
         return 0
 
 
-def _bind(host: str, port: int, receive_buffer: int) -> socket.socket:
+def _bind(host: str, port: int, receive_buffer: int, only_v6: bool) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
@@ -144,7 +146,7 @@ def _bind(host: str, port: int, receive_buffer: int) -> socket.socket:
         raise InputError(f"[sflow] listen: {host}:{port}: {error.strerror or error}") from None
     try:
         if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" else 1)
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" and not only_v6 else 1)
         _prepare(bound, receive_buffer).bind(address)
     except OSError as error:
         bound.close()

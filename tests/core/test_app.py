@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import logging
 import re
 import socket
@@ -21,7 +22,7 @@ from sflow_gmetrics.inputs.udp import UdpInput
 from sflow_gmetrics.ports import Listening
 from sflow_gmetrics.simulation import Fleet
 from sflow_gmetrics.snapshot import Snapshot
-from tests.e2e.servers import CONFIG, HOME, Address, fetch, is_listening, read_all, wait_for
+from tests.e2e.servers import CONFIG, HOME, Address, fetch, free_port, is_listening, read_all, wait_for
 from tests.recordings import payloads
 
 DATAGRAMS = "sflow_collector_datagrams_total"
@@ -80,6 +81,20 @@ def test_what_comes_in_by_udp_goes_out_by_tcp_and_http() -> None:
         assert b'<METRIC NAME="load_one"' in read_all(listening.gmond)
 
 
+def test_every_link_of_the_landing_page_leads_somewhere() -> None:
+    authority = "http://ganglia.example/"
+    settings = parse_config(f'{CONFIG}[gmetad]\nauthority = "{authority}"\n')
+    with running(settings) as (_, listening):
+        assert listening.web is not None
+        send(listening.sflow[0], *payloads("hsflowd-systemd")[:20])
+        wait_for("all", lambda: number(listening, DATAGRAMS) == 20)
+        place = f"http://{HOME}:{listening.web[1]}"
+        links = set(re.findall('<a href="(.*?)">', fetch(f"{place}/").decode()))
+        assert {authority, "/metrics", "/metrics?pool=e2e", "/probe?target=web-host-01", "/sd?by=host"} <= links
+        for link in links - {authority}:
+            assert fetch(place + html.unescape(link))
+
+
 def test_several_inputs_are_one_collector() -> None:
     two = '["127.0.0.1:0"]', '["127.0.0.1:0", "127.0.0.1:0"]'
     with running(config(*two)) as (_, listening):
@@ -88,6 +103,23 @@ def test_several_inputs_are_one_collector() -> None:
         send(first, payloads("hsflowd-host")[0])
         send(second, payloads("hsflowd-host")[1])
         wait_for("both", lambda: number(listening, DATAGRAMS) == 2)
+
+
+def test_all_addresses_of_both_kinds_may_have_one_port() -> None:
+    udp, tcp = free_port(socket.SOCK_DGRAM), free_port()
+    both = f'[sflow]\nlisten = ["0.0.0.0:{udp}", "[::]:{udp}"]\n[web]\nlisten = ["0.0.0.0:{tcp}", "[::]:{tcp}"]\n'
+    with running(parse_config(both + '[gmond]\nlisten = "off"\n')) as (_, listening):
+        assert listening.sflow == (("0.0.0.0", udp), ("::", udp))
+        assert listening.webs == (("0.0.0.0", tcp), ("::", tcp))
+        send((HOME, udp), payloads("hsflowd-host")[0])
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender:
+            sender.sendto(payloads("hsflowd-host")[1], ("::1", udp))
+        wait_for("both", lambda: number(listening, DATAGRAMS) == 2)
+        assert b"is healthy" in fetch(f"http://[::1]:{tcp}/-/healthy")
+    alone = f'[sflow]\nlisten = "[::]:{udp}"\n[web]\nlisten = "[::]:{tcp}"\n[gmond]\nlisten = "off"\n'
+    with running(parse_config(alone)) as (_, listening):
+        send((HOME, udp), payloads("hsflowd-host")[0])
+        wait_for("one over IPv4", lambda: number(listening, DATAGRAMS) == 1)
 
 
 def test_an_output_that_is_off_has_no_port() -> None:

@@ -6,6 +6,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from sflow_gmetrics.config import LogConfig, parse_config
 from sflow_gmetrics.errors import ConfigError
 from sflow_gmetrics.events import EventLog
 from sflow_gmetrics.logs import set_up
+from tests.e2e.servers import CONFIG, command, environment, running, wait_for
 
 HOSTILE = 'x" y=\\z\n2026-01-01 INFO forged\r\x1b[2J\u2028\x85\udcff é 🐎\0'
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
@@ -88,3 +90,16 @@ def test_a_form_that_is_not_known_is_named() -> None:
         parse_config('[log]\nformat = "logfm"\n')
     with pytest.raises(ConfigError, match=r"log\.level.*did you mean 'warning'"):
         parse_config('[log]\nlevel = "warn"\n')
+
+
+@pytest.mark.e2e
+def test_serve_logs_as_it_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "serve.toml"
+    file.write_text(f'{CONFIG}[log]\nformat = "json"\n', "utf-8")
+    for more, read in (((), json.loads), (("--log-format", "logfmt"), logfmt)):
+        arguments = command("serve", "--config", str(file), *more)
+        with running(arguments, tmp_path / "serve.log", env=environment()) as program:
+            wait_for("the ports", lambda: program.search("landing page on http"))
+        found = [read(line) for line in program.said().splitlines()]
+        assert found[-1]["msg"] == "ending"
+        assert {one["level"] for one in found} == {"info"}

@@ -17,7 +17,7 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -235,22 +235,32 @@ class Prometheus:
 
 @contextlib.contextmanager
 def prometheus(
-    path: str, folder: Path, target: str, interval: str = "1s", rules: Sequence[Path] = ()
+    path: str,
+    folder: Path,
+    target: str,
+    interval: str = "1s",
+    rules: Sequence[Path] = (),
+    jobs: Sequence[dict[str, Any]] = (),
+    more: Mapping[str, Any] | None = None,
 ) -> Iterator[Prometheus]:
-    """Prometheus scraping the page of `target`, a URL; `rules` are rule files."""
+    """Prometheus scraping the page of `target`, a URL.
+
+    `rules` are rule files, `jobs` are others to scrape, and `more` are keys of how to scrape the target.
+    """
     url = f"http://{HOME}:{free_port()}"
     scrape = {
         "job_name": "sflow",
         "honor_labels": True,
-        "static_configs": [{"targets": [target.removeprefix("http://")]}],
+        "static_configs": [{"targets": [target.partition("://")[2]]}],
+        **(more or {}),
     }
     settings: dict[str, Any] = {
         "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
-        "scrape_configs": [scrape],
+        "scrape_configs": [*([scrape] if target else []), *jobs],
     }
     settings["rule_files"] = [str(one) for one in rules]
     config = folder / "prometheus.yml"
-    config.write_text(json.dumps(settings), "utf-8")
+    config.write_text(json.dumps(settings, ensure_ascii=False), "utf-8")
     arguments = [path, f"--config.file={config}", f"--storage.tsdb.path={folder / 'tsdb'}"]
     arguments += [f"--web.listen-address={url.removeprefix('http://')}", "--log.level=warn"]
     with running(arguments, folder / "prometheus.log", env={**os.environ, "GOMAXPROCS": "1"}) as program:

@@ -7,14 +7,14 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import bcrypt
 import pytest
 
 from tests.e2e.certificates import DAY, Authority
-from tests.e2e.servers import CONFIG, Served, command, environment, running, served, wait_for
+from tests.e2e.servers import CONFIG, Served, command, environment, prometheus, running, served, wait_for
 
 pytestmark = pytest.mark.e2e
 
@@ -69,6 +69,7 @@ def test_tls_and_a_certificate_that_is_replaced(tmp_path: Path, authority: Autho
         assert one.web.startswith("https://127.0.0.1:")
         trusting = "--cacert", authority.cert
         assert curl(*trusting, f"{one.web}/metrics") == (0, "200", "")
+        assert '"__scheme__": "https"' in curl_page(one, "", "/sd?by=shard&shards=2", *trusting)
         assert curl(*trusting, "--tls-max", "1.1", f"{one.web}/metrics")[0] == 35
         assert curl(f"{one.web}/metrics")[0] == 60, "nobody else has signed it"
         assert curl(*trusting, one.web.replace("https", "http"))[0] in (52, 56)
@@ -129,19 +130,24 @@ def test_passwords_and_headers(tmp_path: Path) -> None:
         wait_for("the log line", lambda: one.program.search("web: a wrong name or password, the last from 127.0.0.1"))
         write(file, text.replace("alice", "bob"))
         assert (come(f"alice:{PASSWORD}"), come(f"bob:{PASSWORD}")) == ("401", "200")
+        for name, word in (("bob", PASSWORD), ("alice", PASSWORD), ("bob", "wrong")):
+            (tmp_path / "word").write_text(word, "utf-8")
+            words = ["views", "--output", str(tmp_path / "views"), "--from", one.web]
+            words += ["--user", name, "--password-file", str(tmp_path / "word")]
+            done = subprocess.run(command(*words), env=environment(), capture_output=True, timeout=30)
+            assert done.returncode == ((name, word) != ("bob", PASSWORD)), done.stderr
         write(file, "rate_limit: {interval: 1h, burst: 2}\n")
         assert [come() for _ in range(3)] == ["200", "200", "429"]
         write(file, "")
         assert come() == "200"
 
 
-def curl_page(one: Served, user: str) -> str:
+def curl_page(one: Served, user: str, path: str = "/metrics", *more: str | Path) -> str:
     """The page with its headers."""
     program = shutil.which("curl")
     assert program is not None
-    return subprocess.run(
-        [program, "-si", "--user", user, f"{one.web}/metrics"], capture_output=True, text=True, timeout=30, check=True
-    ).stdout
+    words = [program, "-si", *map(str, more), *(("--user", user) if user else ()), f"{one.web}{path}"]
+    return subprocess.run(words, capture_output=True, text=True, timeout=30, check=True).stdout
 
 
 BAD = {
@@ -178,11 +184,26 @@ def test_a_bad_file_leaves_what_was_there(tmp_path: Path, authority: Authority) 
 
 def shown(one: Served, authority: Authority, user: str = "alice") -> dict[str, str]:
     """The series without labels on the page."""
-    program = shutil.which("curl")
-    assert program is not None
-    words = [program, "-s", "--cacert", str(authority.cert), "--user", f"{user}:{PASSWORD}"]
-    page = subprocess.run([*words, f"{one.web}/metrics"], capture_output=True, text=True, timeout=30, check=True).stdout
+    page = curl_page(one, f"{user}:{PASSWORD}", "/metrics", "--cacert", authority.cert)
     return dict(re.findall(r"^(\w+) (\S+)$", page, re.MULTILINE))
+
+
+def test_prometheus_comes_in_with_certificate_and_password(
+    tmp_path: Path, authority: Authority, require_program: Callable[[str], str]
+) -> None:
+    client = authority.sign("prometheus", sans=("prometheus.example",))
+    text = tls("server", "client_auth_type: RequireAndVerifyClientCert", "client_ca_file: authority.crt")
+    access = {
+        "scheme": "https",
+        "tls_config": {"ca_file": str(authority.cert), "cert_file": str(client.cert), "key_file": str(client.key)},
+        "basic_auth": {"username": "prometheus", "password": PASSWORD},
+    }
+    with (
+        secured(tmp_path, f"{text}basic_auth_users:\n  prometheus: {HASHED}\n") as (one, _),
+        prometheus(require_program("prometheus"), tmp_path, one.web, more=access) as theirs,
+    ):
+        wait_for("a scrape", lambda: theirs.number("up") == 1, 20)
+        assert theirs.number("sflow_collector_web_config_last_reload_successful") == 1
 
 
 @pytest.mark.parametrize(("what", "bad"), BAD.items(), ids=BAD)

@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from exporters import prometheus
@@ -26,7 +27,7 @@ from exporters.web import make_app
 from exporters.web_door import Door
 from exporters.web_pages import PrometheusPages
 from sflow_gmetrics import Collector
-from sflow_gmetrics.config import GROUPS, Config, parse_config
+from sflow_gmetrics.config import GROUPS, WEB_LEVELS, Config, parse_config
 from sflow_gmetrics.errors import QueryError
 from sflow_gmetrics.simulation import Fleet
 from sflow_gmetrics.snapshot import Snapshot
@@ -299,6 +300,51 @@ def ask(paths: Iterable[str], text: str = POOLS) -> list[tuple[int, str]]:
         return found
 
     return asyncio.run(scenario())
+
+
+def test_families_chosen_by_name_are_shown_whatever_is_configured() -> None:
+    config = parse_config("[web]\nlevels = ['pool']\ngroups = []\n")
+    selection = query("name[]=sflow_interface_up&name[]=sflow_jvm_info", config)
+    assert selection.wants("sflow_interface_up", "interface")
+    assert selection.levels == frozenset(WEB_LEVELS)
+    assert not query("name[]=sflow_interface_up&group=jvm", config).wants("sflow_interface_up", "interface")
+
+
+def test_of_many_who_ask_for_parts_some_are_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts are made one after the other; the usual page is made beside them."""
+    monkeypatch.setattr("exporters.web_pages.WAITING", 3)
+    making = 0
+    most = 0
+
+    async def render(selection: Selection, _openmetrics: bool) -> bytes:
+        nonlocal making, most
+        if selection == Selection.of(Config()):
+            return b"usual"
+        making += 1
+        most = max(most, making)
+        await asyncio.sleep(0.05)
+        making -= 1
+        return b"part"
+
+    async def no_snapshot() -> Snapshot:
+        raise AssertionError
+
+    async def scenario() -> list[int]:
+        application = web.Application()
+        application.add_routes(PrometheusPages(Config(), render, no_snapshot, tuple).routes())
+        async with TestServer(application, host="127.0.0.1") as server, aiohttp.ClientSession() as session:
+
+            async def status(path: str) -> int:
+                async with session.get(server.make_url(path)) as answer:
+                    assert answer.status == 200 or answer.headers["Retry-After"]
+                    return answer.status
+
+            paths = ["/metrics?level=pool", "/metrics?level=host"] * 4
+            return await asyncio.gather(*map(status, [*paths, "/metrics"]))
+
+    *parts, usual = asyncio.run(scenario())
+    assert sorted(parts) == [200] * 3 + [503] * 5
+    assert (usual, most) == (200, 1)
 
 
 def test_wrong_parameters_are_bad_requests() -> None:
