@@ -159,6 +159,42 @@ def _source_down(page: Page) -> Found:
         )
 
 
+_REMOTE_WRITE = "sflow_collector_remote_write_"
+
+
+@COLLECTOR.rule(
+    "store_behind",
+    f"{_REMOTE_WRITE}pending_samples",
+    f"{_REMOTE_WRITE}highest_timestamp_seconds",
+    "sflow_collector_start_time_seconds",
+)
+def _store_behind(page: Page) -> Found:
+    for store, newest in page.by("endpoint", f"{_REMOTE_WRITE}highest_timestamp_seconds").items():
+        waiting = page.sum(f"{_REMOTE_WRITE}pending_samples", endpoint=store)
+        if waiting and min(page.now - newest, page.running) > BEHIND:
+            since = f"for {duration(page.now - newest)}" if newest else "at all"
+            yield (
+                f"The store {store} has taken nothing {since}; {waiting:,.0f} samples wait.",
+                "See whether it runs, and what the log says of it. What waits is sent when it answers, as far as "
+                "[[remote_write]] queue holds it.",
+            )
+
+
+@COLLECTOR.rule("store_lost", f"{_REMOTE_WRITE}samples_total")
+def _store_lost(page: Page) -> Found:
+    for store in page.by("endpoint", f"{_REMOTE_WRITE}samples_total"):
+        outcomes = page.by("outcome", f"{_REMOTE_WRITE}samples_total", endpoint=store)
+        sent, refused, dropped = (outcomes.get(one, 0.0) for one in ("sent", "failed", "dropped"))
+        lost = refused + dropped
+        if lost >= LOST_LEAST and lost > LOST_SHARE * (sent + lost):
+            yield (
+                f"{lost:,.0f} samples for the store {store} are lost: {refused:,.0f} were refused, {dropped:,.0f} "
+                "found no room in the queue.",
+                "The log has the store's own words. Refused ones mean a wrong address, no right to write, or series "
+                "that it does not take; no room means that it was away for too long.",
+            )
+
+
 @COLLECTOR.rule("web_config", "sflow_collector_web_config_last_reload_successful")
 def _web_config(page: Page) -> Found:
     if any(not good for _, good in page.each("sflow_collector_web_config_last_reload_successful")):

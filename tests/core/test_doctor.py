@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import json
 import re
-import socket
-import ssl
-import threading
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from exporters import prometheus
 from exporters.families import EXTRAS
-from sflow_gmetrics import cli
-from sflow_gmetrics.doctor import RULES, Finding, Page, Target, examine, report, report_json, visit
+from sflow_gmetrics import Collector
+from sflow_gmetrics.doctor import RULES, Finding, Page, examine, report, report_json
 from sflow_gmetrics.doctor.page import duration, names, share
-from sflow_gmetrics.errors import InputError
 from sflow_gmetrics.tables import family_rows
-from tests.core.test_app import config, number, running, send
-from tests.e2e.certificates import Authority
-from tests.e2e.servers import HOME, free_port, wait_for
-from tests.recordings import payloads
+from tests.core.builders import Sender, host, service
 
 ROOT = Path(__file__).parents[2]
 NOW = 1_800_000_000.0
@@ -59,9 +49,10 @@ sflow_collector_rrd_updates_total{{backend="rrdcached",outcome="dropped"}} 0
 sflow_collector_source_up{{source="hq"}} 1
 sflow_collector_remote_write_samples_total{{endpoint="vm",outcome="sent"}} 1000
 sflow_collector_remote_write_samples_total{{endpoint="vm",outcome="failed"}} 0
+sflow_collector_remote_write_samples_total{{endpoint="vm",outcome="retried"}} 9000
+sflow_collector_remote_write_samples_total{{endpoint="vm",outcome="dropped"}} 0
 sflow_collector_remote_write_pending_samples{{endpoint="vm"}} 10
 sflow_collector_remote_write_highest_timestamp_seconds{{endpoint="vm"}} {NOW - 15}
-sflow_collector_config_last_reload_successful 1
 sflow_collector_web_config_last_reload_successful 1
 sflow_collector_http_connections 3
 sflow_collector_http_connections_limit 256
@@ -218,6 +209,30 @@ CASES: dict[str, list[tuple[Page, str, str]]] = {
     "source_down": [
         (page('sflow_collector_source_up{source="paris"} 0'), "do not answer: paris.", "trusted_hosts"),
     ],
+    "store_behind": [
+        (
+            page(f'sflow_collector_remote_write_highest_timestamp_seconds{{endpoint="vm"}} {NOW - 7200}'),
+            "The store vm has taken nothing for 2 hours; 10 samples wait",
+            "log",
+        ),
+        (
+            page('sflow_collector_remote_write_highest_timestamp_seconds{endpoint="vm"} 0'),
+            "The store vm has taken nothing at all",
+            "log",
+        ),
+    ],
+    "store_lost": [
+        (
+            page('sflow_collector_remote_write_samples_total{endpoint="vm",outcome="failed"} 500'),
+            "500 samples for the store vm are lost: 500 were refused, 0 found no room",
+            "address",
+        ),
+        (
+            page('sflow_collector_remote_write_samples_total{endpoint="vm",outcome="dropped"} 500'),
+            "0 were refused, 500 found no room",
+            "away for too long",
+        ),
+    ],
     "web_config": [
         (
             page("sflow_collector_web_config_last_reload_successful 0"),
@@ -281,8 +296,12 @@ def test_what_may_be_so_is_no_problem() -> None:
         page(f"sflow_collector_start_time_seconds {NOW - 60}", 'sflow_host_up{pool="web",host="web-3"} 1'),
         page(f"sflow_collector_start_time_seconds {NOW - 60}", without="sflow_service_disk"),
         page(f"sflow_collector_start_time_seconds {NOW - 60}", "sflow_collector_rrd_last_write_timestamp_seconds 0"),
+        page(
+            f"sflow_collector_start_time_seconds {NOW - 60}",
+            'sflow_collector_remote_write_highest_timestamp_seconds{endpoint="vm"} 0',
+        ),
     ],
-    ids=["services", "I/O", "rrd"],
+    ids=["services", "I/O", "rrd", "store"],
 )
 def test_what_takes_its_time_is_waited_for(young: Page) -> None:
     assert examine(young) == []
@@ -321,173 +340,52 @@ def test_the_report_is_for_people_and_for_programs() -> None:
     assert json.loads(report_json("about", FOUND[1:]))["ok"] is True
 
 
-# --- asking
+# --- what the collector makes of it
 
 
-Answer = Callable[[BaseHTTPRequestHandler], tuple[int, str]]
+def seen(collector: Collector, now: float) -> dict[str, Finding]:
+    """What is found on the page of a collector that has been running for an hour, by rule."""
+    text = prometheus.render(collector.snapshot(now)).decode()
+    text += f"sflow_collector_start_time_seconds {now - 3600}\n"
+    return {found.key: found for found in examine(Page.parse(text, now))}
 
 
-@contextlib.contextmanager
-def answering(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator[str]:
-    """A server that is asked, and its HOST:PORT."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, text = answer(self)
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer((HOME, 0), Handler)
-    if context is not None:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield f"{HOME}:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def twins(*, address: str = "10.0.0.1", name: str = "web-1") -> dict[str, Finding]:
+    """What is found when a second machine sends, which has something in common with the first."""
+    collector = Collector()
+    one, two = Sender(collector), Sender(collector, address, uptime=50_000.0)
+    two.sequence = 7000
+    for n in range(1, 60):
+        one.send(host(n), service(n, cpuTime=100 * n, rd_bytes=100 * n))
+        two.send(host(n, hostname=name), service(n, cpuTime=100 * n, rd_bytes=100 * n))
+        one.tick(20)
+        two.tick(20)
+    return seen(collector, one.now)
 
 
-def found_at(url: str, **options: str) -> Finding:
-    _, (found,) = visit(Target.of(url, **options))
-    assert found.key == "unreachable"
-    return found
+def test_two_machines_of_their_own_are_well() -> None:
+    assert twins(address="10.0.0.2", name="web-2") == {}
 
 
-def test_nothing_listens_there() -> None:
-    found = found_at(f"http://{HOME}:{free_port()}")
-    assert found.what.startswith("Nothing listens at http://127.0.0.1:")
-    assert "systemctl status sflow-gmetrics" in found.do
+def test_two_machines_of_one_name_are_found() -> None:
+    found = twins(address="10.0.0.2")
+    assert "Several hosts have the same name: web-1." in found["same_name"].what
 
 
-def test_a_name_that_nobody_knows() -> None:
-    assert "getent hosts nobody.invalid" in found_at("http://nobody.invalid:9343").do
+def test_two_machines_of_one_agent_address_are_found() -> None:
+    found = twins(name="web-2")
+    assert {"twice", "restarts"} & set(found)
+    assert any("announce" in one.do and "10.0.0.1" in one.what for one in found.values())
 
 
-@pytest.mark.parametrize(
-    ("status", "text", "what", "do"),
-    [
-        (200, "<html>", "is not sflow_gmetrics", "--url"),
-        (200, "node_load1 1\n", "is not sflow_gmetrics: its /metrics is another's", "--url"),
-        (404, "", "is not sflow_gmetrics: it answers with status 404", "--url"),
-        (401, "", "wants a user and a password.", "--password-file"),
-        (503, "", "is not ready", "again"),
-    ],
-)
-def test_an_answer_that_is_of_no_use(status: int, text: str, what: str, do: str) -> None:
-    with answering(lambda _: (status, text)) as place:
-        found = found_at(f"http://{place}")
-    assert what in found.what
-    assert do in found.do
-
-
-def test_a_port_that_speaks_something_else() -> None:
-    with answering(lambda _: (200, "")) as place:
-        assert f"--url http://{place}" in found_at(f"https://{place}").do
-
-
-def test_an_older_version_is_asked_for_everything() -> None:
-    def answer(request: BaseHTTPRequestHandler) -> tuple[int, str]:
-        return (400, "unknown") if "?" in request.path else (200, HEALTHY)
-
-    with answering(answer) as place:
-        about, _ = visit(Target.of(f"http://{place}"))
-    assert about.startswith("sflow_gmetrics 1.2.3, running for ")
-
-
-def test_hosts_and_the_collector_are_asked_for_apart() -> None:
-    asked = []
-
-    def answer(request: BaseHTTPRequestHandler) -> tuple[int, str]:
-        asked.append(request.path)
-        return 200, HEALTHY if "collector" in request.path else ""
-
-    with answering(answer) as place:
-        visit(Target.of(f"http://{place}"))
-    assert [path.partition("&")[0] for path in asked] == ["/-/ready", "/metrics?level=host", "/metrics?level=collector"]
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("tls"))
-
-
-def test_tls_and_a_password(authority: Authority, tmp_path: Path) -> None:
-    right = "Basic " + base64.b64encode(b"eve:s3:cret").decode()
-    (tmp_path / "password").write_text("s3:cret\n", "utf-8")
-
-    def answer(request: BaseHTTPRequestHandler) -> tuple[int, str]:
-        return (200, HEALTHY) if request.headers["Authorization"] == right else (401, "")
-
-    pair = authority.sign("server")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pair.cert, pair.key)
-    with answering(answer, context) as place:
-        untrusted = found_at(f"https://{place}")
-        assert "is not trusted: " in untrusted.what
-        assert "--cacert" in untrusted.do
-        assert "https://" in found_at(f"http://{place}").do
-        cacert = str(authority.cert)
-        assert "wants a user" in found_at(f"https://{place}", cacert=cacert).what
-        assert "and not these" in found_at(f"https://eve:wrong@{place}", cacert=cacert).what
-        for target in (
-            Target.of(f"https://eve:s3%3Acret@{place}", cacert=cacert),
-            Target.of(f"https://{place}/", "eve", str(tmp_path / "password"), cacert=cacert),
-        ):
-            about, _ = visit(target)
-            assert about.endswith(f"at https://{place}"), "no password is shown"
-
-
-@pytest.mark.parametrize("option", ["cacert", "cert"])
-def test_a_file_that_is_no_certificate(option: str, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("no certificate", "utf-8")
-    for name in ("file", "none"):
-        with pytest.raises(InputError, match=f"--{option}: .*{name}"):
-            Target.of("https://host", **{option: str(tmp_path / name)})
-
-
-@pytest.mark.parametrize("url", ["127.0.0.1:9343", "ftp://host", "http://", "/-/ready"])
-def test_an_address_that_is_none(url: str) -> None:
-    with pytest.raises(InputError, match="--url"):
-        Target.of(url)
-
-
-def test_a_password_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--password-file"):
-        Target.of("http://host", password_file=str(tmp_path / "none"))
-
-
-# --- a real instance
-
-
-def test_a_running_instance_is_examined(capsys: pytest.CaptureFixture[str]) -> None:
-    with running(config("1048576", "65536")) as (_, listening):
-        assert listening.web
-        url = f"http://{HOME}:{listening.web[1]}"
-        assert cli.main(["doctor", "--url", url, "--json"]) == 1
-        told = json.loads(capsys.readouterr().out)
-        assert [one["key"] for one in told["findings"]] == ["no_agent"]
-        send(listening.sflow[0], *payloads("hsflowd-systemd")[:30])
-        wait_for("all", lambda: number(listening, "sflow_collector_datagrams_total") == 30)
-        wait_for("a new page", lambda: cli.main(["doctor", "--url", url]) == 0, pause=0.3)
-        text = "sflow_gmetrics " + capsys.readouterr().out.rpartition("sflow_gmetrics ")[2]
-        assert re.match(r"sflow_gmetrics \S+, running for \d+ seconds: 1 agents, \d services, 30 datagrams, at", text)
-        assert text.endswith("All is well.\n")
-        send(listening.sflow[0], b"GET / HTTP/1.0")
-        wait_for("one more", lambda: number(listening, "sflow_collector_datagrams_total") == 31)
-        wait_for("a new page", lambda: cli.main(["doctor", "--url", url]) == 1, pause=0.3)
-        assert "no good sFlow (bad_version)" in capsys.readouterr().out
-
-
-def test_a_failed_name_look_up_is_not_taken_for_a_fault_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise socket.gaierror(-3, "Temporary failure in name resolution")
-
-    monkeypatch.setattr(socket, "getaddrinfo", fail)
-    assert "is not known here" in found_at("http://collector.example.net:9343").do
+def test_a_host_without_services_and_one_without_io_are_found() -> None:
+    collector = Collector()
+    bare, blind = Sender(collector), Sender(collector, "10.0.0.2")
+    for n in range(1, 4):
+        bare.send(host(n))
+        blind.send(host(n, hostname="web-2"), service(n, cpuTime=100 * n, rd_bytes=0, wr_bytes=0))
+        bare.tick(20)
+        blind.tick(20)
+    found = seen(collector, bare.now)
+    assert "1 of 2 hosts send no services: web-1." in found["no_services"].what
+    assert "no I/O: web-2." in found["no_io"].what
