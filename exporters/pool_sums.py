@@ -24,6 +24,7 @@ _FIELDS: dict[str, Field] = {
     if one.family is not None and one.family.pool is not None
 }
 """Any one field of each pool family: they have the same unit and kind."""
+_OF_SERVICES = frozenset((f.POOL_SERVICE_HOSTS.name, f.POOL_SERVICE_MEMORY_MAX.name, *_FIELDS))
 
 
 def write_pool(sink: Sink, pool: Pool, table: ServiceTable) -> None:
@@ -36,7 +37,7 @@ def write_pool(sink: Sink, pool: Pool, table: ServiceTable) -> None:
     _sums(sink, ("pool", pool.name), owner, [pool.kept], group_by_form([(pool.rows, pool.rows)]))
     live = [host.row for host in pool.hosts if host.row is not None]
     _gauges(sink, ("pool", pool.name), owner, group_by_form([(live, live)]))
-    if not pool.services:
+    if not pool.services or not sink.selection.wants_some(_OF_SERVICES):
         return
     key = ("pool services", pool.name)
     places = [(pool.name, service.name, service.kind) for service in pool.services]
@@ -58,6 +59,8 @@ def _sums(
     sums: dict[SumKey, list[int | None]] = {}
     for members in tables:
         for index, name in members.form.pool_counters:
+            if not sink.selection.wants(name[0]):
+                continue
             column = sums.setdefault(name, [None] * len(labels))
             totals, base = members.totals[index], members.base[index]
             for owner, first, last in members.spans:
@@ -88,6 +91,8 @@ def _gauges(sink: Sink, key: object, labels: Sequence[Any], tables: Sequence[Mem
     for members in tables:
         memory = members.form.value_index(_MEMORY)
         for name, index, unknown in _gauges_of(members.form):
+            if index != memory and not sink.selection.wants(name):
+                continue
             column = sums.setdefault(name, [None] * len(labels))
             numbers: list[Number] = members.values[index]
             all_known = unknown not in numbers

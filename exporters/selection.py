@@ -40,6 +40,10 @@ class Selection:
         """Whether the family of this name is shown."""
         return (not self.names or family in self.names) and (not group or group in self.groups)
 
+    def wants_some(self, families: frozenset[str]) -> bool:
+        """Whether any of the families of these names is shown."""
+        return not self.names or not self.names.isdisjoint(families)
+
     @property
     def wants_collector(self) -> bool:
         """Whether the collector's own families are shown: on the first shard."""

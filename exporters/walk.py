@@ -26,6 +26,18 @@ from .sink import Samples, Sink
 
 _LABELS = {Role.HOST: f.HOST, Role.SERVICE: f.SERVICE, Role.INTERFACE: f.INTERFACE}
 _JVM_TEXTS = ("vm_name", "vm_vendor", "vm_version")
+_OF_STATES = frozenset((f.SERVICE_UP.name, f.SERVICE_STATE.name))
+_OF_SERVICES = _OF_STATES.union(
+    (f.SERVICE_INFO.name, f.JVM_INFO.name),
+    (
+        one.family.name
+        for structure in COUNTER_RECORDS.values()
+        if structure.role is Role.SERVICE
+        for one in structure.fields
+        if one.family is not None
+    ),
+)
+"""The families of the service level."""
 Births = Mapping[tuple[str, str], float]
 """When each host (pool and name) had booted as it was first heard; empty where nobody wants to know."""
 _RUNNING = frozenset((0, 1, 2))
@@ -48,7 +60,7 @@ def write(sink: Sink, snapshot: Snapshot) -> None:
         _agents(sink, snapshot.agents)
         series.count("host")
     tables = {pool.name: ServiceTable(pool) for pool in pools}
-    if "service" in selection.levels:
+    if "service" in selection.levels and selection.wants_some(_OF_SERVICES):
         services = [one for host in up for one in host.services]
         if selection.takes_every_host and len(services) == _members_of(pools):  # none is folded into another
             members = [members for table in tables.values() for members in table.live]
@@ -104,12 +116,17 @@ def _role(sink: Sink, role: Role, tables: Iterable[Members], births: Births) -> 
     """All families of the rows of one role, form by form."""
     names = _LABELS[role]
     for members in tables:
+        columns = [
+            (index, column)
+            for index, column in enumerate(columns_of(members.form, role))
+            if sink.selection.wants(column.family.name, column.group)
+        ]
+        if not columns:
+            continue
         began = [births[place[0], place[1]] for place in members.places] if births else None
         labels = sink.labels((role, members.key), names, members.places)
         applications: Sequence[Any] = ()
-        for index, column in enumerate(columns_of(members.form, role)):
-            if not sink.selection.wants(column.family.name, column.group):
-                continue
+        for index, column in columns:
             chosen = labels
             if column.per_application:
                 applications = applications or _applications(sink, role, members)
@@ -186,7 +203,7 @@ def _services(sink: Sink, services: Sequence[Service], tables: Sequence[Members]
     f.SERVICE_INFO.info(sink, [one.info for one in services], rows=Heard([one.row for one in services]))
     for members in tables:
         index = members.form.value_index(_STATE)
-        if index is not None:
+        if index is not None and sink.selection.wants_some(_OF_STATES):
             _states(sink, members, members.values[index])
         if members.form.is_jvm:
             texts = [tuple(row.texts.get(key, "") for key in _JVM_TEXTS) for row in members.rows]

@@ -176,6 +176,25 @@ def test_what_is_not_wanted_is_not_worked_out(monkeypatch: pytest.MonkeyPatch) -
     prometheus.render(snapshot, query("level=host&shard=1/2"))
 
 
+@pytest.mark.parametrize("name", ["sflow_pool_hosts", "sflow_host_info", "sflow_service_info", "sflow_agent_info"])
+def test_of_what_is_not_wanted_no_number_is_read(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    snapshot = fleet_snapshot()
+    prometheus.render(snapshot, Selection())
+    monkeypatch.setattr("exporters.members.WireColumns.column", lambda *_: pytest.fail("a column has been read"))
+    if name not in ("sflow_service_info", "sflow_pool_hosts"):
+        monkeypatch.setattr("exporters.members.group_by_form", lambda *_: pytest.fail("services have been sorted"))
+    shown = lines(prometheus.render(snapshot, Selection(names=frozenset((name,)))))
+    assert shown
+    assert all(line.startswith(name + "{") for line in shown)
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_a_family_alone_is_what_it_is_on_the_page(family: str) -> None:
+    snapshot = fleet_snapshot()
+    whole = [line for line in page(Selection()) if re.split(r"[{ ]", line)[0] == family]
+    assert lines(prometheus.render(snapshot, Selection(names=frozenset((family,))))) == whole
+
+
 # --- what is kept
 
 
