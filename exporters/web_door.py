@@ -69,14 +69,14 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
 async def _send(request: web.Request, response: web.StreamResponse, client: Client | None) -> web.StreamResponse:
     """Send an answer piece by piece, as its reader takes it."""
     body = response.body if isinstance(response, web.Response) else None
+    if client is not None:
+        client.reads(body if isinstance(body, bytes) else b"")
     if not isinstance(body, bytes) or request.method == hdrs.METH_HEAD or len(body) <= CHUNK:
         await response.prepare(request)
         await response.write_eof()
         return response
     stream = web.StreamResponse(status=response.status, reason=response.reason, headers=response.headers)
     stream.content_length = len(body)
-    if client is not None:
-        client.reads(body)
     await stream.prepare(request)
     view = memoryview(body)
     for begin in range(0, len(body), CHUNK):

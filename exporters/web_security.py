@@ -115,8 +115,12 @@ class WebSecurity:
             given = BasicAuth.decode(header, encoding="utf-8")
         except ValueError:
             given = None
-        if given is not None and await self._users.knows(settings.users, given.login, given.password):
+        known = given is not None and await self._users.knows(settings.users, given.login, given.password)
+        if known:
             return None
+        if known is None:
+            text = "503: too many passwords wait to be checked\n"
+            return web.Response(status=503, text=text, headers={"Retry-After": "1"})
         if given is not None:
             self._note("unauthorized", f"a wrong name or password, the last from {request.remote}")
         challenge = {hdrs.WWW_AUTHENTICATE: 'Basic realm="sflow_gmetrics", charset="UTF-8"'}

@@ -12,6 +12,8 @@ import bcrypt
 
 KEPT = 100
 """How many good passwords are remembered, so that a scrape does not cost a bcrypt."""
+WAITING = 16
+"""How many passwords wait for bcrypt; more are not looked at, so that nobody holds up others with wrong ones."""
 LONGEST = 72
 """bcrypt takes no longer password, in bytes."""
 
@@ -26,16 +28,23 @@ class Users:
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
         self._good: dict[bytes, None] = {}
+        self._waiting = 0
         self._thread = ThreadPoolExecutor(1, "bcrypt")
 
-    async def knows(self, users: Mapping[str, str], name: str, password: str) -> bool:
-        """Whether `users` (name to bcrypt hash, at least one) has this one with this password."""
+    async def knows(self, users: Mapping[str, str], name: str, password: str) -> bool | None:
+        """Whether `users` (name to bcrypt hash, at least one) has this one with this password; None: ask later."""
         known = name in users
         hashed = users[name] if known else next(iter(users.values()))
         mark = hmac.digest(self._key, repr((name, hashed, password)).encode("utf-8", "replace"), "sha256")
         if known and mark in self._good:
             return True
-        right = await asyncio.get_running_loop().run_in_executor(self._thread, _fits, password, hashed)
+        if self._waiting >= WAITING:
+            return None
+        self._waiting += 1
+        try:
+            right = await asyncio.get_running_loop().run_in_executor(self._thread, _fits, password, hashed)
+        finally:
+            self._waiting -= 1
         if not right or not known:
             return False
         while len(self._good) >= KEPT:

@@ -236,13 +236,15 @@ def test_a_client_that_goes_away_is_no_fault_of_ours(caplog: pytest.LogCaptureFi
     assert not caplog.records
 
 
-def test_when_all_places_are_taken_who_stands_still_has_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("size", [0, 6, 200_000, len(BIG)])
+def test_when_all_places_are_taken_who_stands_still_has_to_go(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setattr(http_port, "CLIENTS", 5)
     monkeypatch.setattr(http_port, "GRACE", 0.2)
 
     async def scenario(served: Served) -> None:
-        silent = [await connect(served) for _ in range(8)]
-        assert await served.get() == (200, b"short\n")
+        served.body = BIG[:size]
+        silent = [await connect(served, REQUEST if size else b"") for _ in range(8)]
+        assert await served.get() == (200, BIG[:size])
         assert served.connections <= 5
         assert served.hung_up["limit"] >= 4
         assert served.port is not None

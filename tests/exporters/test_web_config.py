@@ -245,6 +245,22 @@ def test_any_password_may_come(password: str) -> None:
     asyncio.run(scenario())
 
 
+def test_wrong_passwords_hold_up_nobody_who_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_users, "WAITING", 3)
+
+    async def scenario() -> None:
+        users, known = Users(), {"alice": HASHED}
+        assert await users.knows(known, "alice", "secret")
+        flood = [asyncio.ensure_future(users.knows(known, "alice", str(number))) for number in range(10)]
+        await asyncio.sleep(0)
+        assert await users.knows(known, "alice", "secret")
+        assert sorted(await asyncio.gather(*flood), key=str) == [False] * 3 + [None] * 7
+        assert await users.knows(known, "alice", "wrong") is False
+        users.close()
+
+    asyncio.run(scenario())
+
+
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web_users, "KEPT", 3)
 
