@@ -66,8 +66,8 @@ INSTALL_FILE := install -D -m 644
 .PHONY: install install-files
 
 install: install-files
-	"$$(tools/setup-system python)" -m venv $(PREFIX)/lib/sflow-gmetrics
-	$(PREFIX)/lib/sflow-gmetrics/bin/python -m pip --disable-pip-version-check install --quiet --upgrade .
+	umask 022; "$$(tools/setup-system python)" -m venv $(PREFIX)/lib/sflow-gmetrics
+	umask 022; $(PREFIX)/lib/sflow-gmetrics/bin/python -m pip --disable-pip-version-check install --quiet --upgrade .
 	mkdir -p $(PREFIX)/bin
 	ln -sf ../lib/sflow-gmetrics/bin/sflow-gmetrics $(PREFIX)/bin/sflow-gmetrics
 
