@@ -119,12 +119,12 @@ def program_page() -> str:
     page = head(NAME, 1, "collector of Host sFlow for Ganglia and Prometheus")
     page += f".SH SYNOPSIS\n.B {escape(NAME)}\n.RB [ \\-\\-version ]\n.I COMMAND\n\\&...\n"
     page += f".SH DESCRIPTION\n{escape(parser.description or '')}\n"
-    page += ".SH OPTIONS\n" + "".join(_argument(one) for one in parser._actions if one.option_strings)
+    page += ".SH OPTIONS\n" + "".join(_argument(one, parser) for one in parser._actions if one.option_strings)
     page += ".SH COMMANDS\n"
     (commands,) = (one for one in parser._actions if isinstance(one, argparse._SubParsersAction))
     for name, command in commands.choices.items():
         page += f".SS {escape(name)}\n{escape(command.description or '')}\n"
-        page += "".join(_argument(one) for one in command._actions if one.dest != "help")
+        page += "".join(_argument(one, command) for one in command._actions if one.dest != "help")
     tail = readme("## Commands").partition("```sh\n")[2]
     calls, _, status = tail.partition("```")
     page += f".SH EXIT STATUS\n{markdown(status)}"
@@ -132,10 +132,10 @@ def program_page() -> str:
     return close_up(page) + ".SH SEE ALSO\n.BR sflow\\-gmetrics.toml (5),\n.BR hsflowd (8),\n.BR gmetad (1)\n"
 
 
-def _argument(one: argparse.Action) -> str:
+def _argument(one: argparse.Action, parser: argparse.ArgumentParser) -> str:
     value = f"\\fI{escape(str(one.metavar))}\\fR" if one.metavar else ""
     flags = ", ".join(f"\\fB{escape(flag)}\\fR" for flag in one.option_strings)
-    return f".TP\n{' '.join(filter(None, (flags, value)))}\n{escape(str(one.help))}\n"
+    return f".TP\n{' '.join(filter(None, (flags, value)))}\n{escape(parser._get_formatter()._expand_help(one))}\n"
 
 
 def configuration_page() -> str:

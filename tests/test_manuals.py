@@ -55,6 +55,10 @@ def test_the_reader_sees_every_command_and_option(require_program: Programs) -> 
         assert f" {what or command} " in page, (command, what)
 
 
+def test_a_default_is_filled_in() -> None:
+    assert not [path for path in manuals.FILES if "%(" in path.read_text("utf-8")]
+
+
 def test_the_reader_sees_every_key_and_its_default(require_program: Programs) -> None:
     page = shown(require_program("mandoc"), "sflow-gmetrics.toml.5")
     for table, key, _ in config_keys(Config):
