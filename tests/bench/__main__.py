@@ -6,13 +6,14 @@ import sys
 import time
 from collections.abc import Callable
 
-from . import burst, gmetad_xml, gmond_xml, ingest, metrics_page, rrd
+from . import burst, gmetad_xml, gmond_xml, ingest, metrics_page, remote_write, rrd
 from .measure import FAR, Result, Size, noise, table
 
 BENCHMARKS: tuple[Callable[[Size], list[Result]], ...] = (
     gmond_xml.run,
     gmetad_xml.run,
     metrics_page.run,
+    remote_write.run,
     rrd.run,
     ingest.run,
     burst.run,

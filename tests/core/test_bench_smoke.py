@@ -12,7 +12,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporters import gmond, prometheus
-from tests.bench import burst, gmond_xml, ingest, metrics_page
+from tests.bench import burst, gmond_xml, ingest, metrics_page, remote_write
 from tests.bench.measure import Result, Size, table
 from tests.bench.traffic import Site
 
@@ -33,6 +33,12 @@ def test_a_rendering_benchmark_has_times(benchmark: Callable[[Size], list[Result
     results = benchmark(TINY)
     assert all(math.isfinite(one.ours) and one.ours > 0 for one in results)
     assert any(one.peer is not None and one.mark is not None for one in results)
+
+
+def test_remote_write_is_measured_beside_protobuf() -> None:
+    (result,) = remote_write.run(TINY)
+    assert result.peer is not None
+    assert result.ours > 0
 
 
 @pytest.mark.e2e

@@ -325,6 +325,15 @@ def test_simulate_tells_the_pools_that_fit() -> None:
 # --- check-config and metrics
 
 
+def test_check_config_says_which_stores_are_written_to(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    table = "[[remote_write]]\nurl = 'http://store:8428/api/v1/write'\nlevels = ['pool']\n"
+    file.write_text(table)
+    assert "remote write to store:8428 every 10 s: levels pool" in run("check-config", str(file)).stdout
+    file.write_text(table + "rename_labels = { pool = 'service' }")
+    assert "remote_write (store:8428).rename_labels" in run("check-config", str(file)).stderr
+
+
 def test_check_config_says_what_the_configuration_means(tmp_path: Path) -> None:
     file = tmp_path / "site.toml"
     file.write_text(
