@@ -23,7 +23,7 @@ class Agent:
         self.address = address
         self.name = ""
         self.pool = ""
-        self.first_heard = self.last_heard = now
+        self.first_heard = now
         self.streams: dict[int, Stream] = {}
         self.sources: dict[bytes, Source] = {}
         self.host: Source | None = None
@@ -68,6 +68,11 @@ class Agent:
     def has_restarted_since(self, epoch: int) -> bool:
         """Whether the stream that was in this epoch has begun another; else another sub-agent speaks."""
         return all(stream.epoch != epoch for stream in self.streams.values())
+
+    @property
+    def last_heard(self) -> float:
+        """When the newest datagram of the agent came, in seconds since the epoch."""
+        return max((stream.heard for stream in self.streams.values()), default=self.first_heard)
 
     @property
     def started(self) -> float:

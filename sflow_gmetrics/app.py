@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import signal
 import threading
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 from exporters.remote_writer import RemoteWriter
 from exporters.runtime import Runtime
 
+from . import memory
 from .collector import Collector
 from .config import OFF, Config
 from .derive import derive_snapshot
@@ -175,7 +175,7 @@ class App:
             listening = await self.ports.open()
             self.collector.receive_buffer = self.ports.receive_buffer
             tasks = [self._loop.create_task(_for_ever(one)) for one in self._tasks()]
-            _tune_garbage_collection()
+            memory.tune()
             for thread in self._threads():
                 thread.start()
             listening.log()
@@ -216,13 +216,6 @@ async def _for_ever(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         except Exception:
             log.exception("%s has met a fault that should not be; it begins again", run.__qualname__)
             await asyncio.sleep(PAUSE)
-
-
-def _tune_garbage_collection() -> None:
-    """Rows are replaced all the time but hardly ever form cycles: look for those rarely."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 def serve(config: Config, started: Callable[[Listening], None] | None = None) -> None:

@@ -84,8 +84,6 @@ class Collector:
                         convoy = stream.convoys.get(payload[FIRST_SOURCE])
                         if convoy is not None:
                             if convoy.take(payload, now):
-                                agent.last_heard = now
-                                agent.samples["counters"] += convoy.samples
                                 return
                             convoy.disband()
                         self._take(payload, 28, n_samples, agent, stream, now)
@@ -149,7 +147,6 @@ class Collector:
     # --- samples
 
     def _take(self, payload: bytes, offset: int, n_samples: int, agent: Agent, stream: Stream, now: float) -> None:
-        agent.last_heard = now
         sources = agent.sources
         size = len(payload)
         samples = agent.samples

@@ -77,31 +77,32 @@ class Convoy:
         "_older",
         "_payload",
         "_received",
-        "_settled",
         "_stream",
+        "_taken",
         "_uptime",
-        "samples",
     )
 
     def __init__(
         self, layout: ConvoyLayout, members: Sequence[tuple[Source, int, int]], stream: Stream, payload: bytes
     ) -> None:
         self._layout, self._members, self._stream = layout, members, stream
-        self.samples = len(members)
-        """How many samples a datagram brings."""
         self._payload = self._older = payload
         first = members[0][0]
         self._received, self._uptime = first.received, first.uptime
         self._identity = b"".join(layout.identity(payload, _COUNT))
-        self._allowed: list[float] = []
+        self._allowed: list[int] = []
         for source, _, _ in members:
             self._allowed.append(1)
             self._allowed += [source.allowed[place] for place in source.shape.wire]
             source.convoy = self
         self._allowed_for = max(source.allowed_for for source, _, _ in members)
         self._fade, self._gathered = 1.0, 0.0
-        self._settled = True
+        self._taken = 0
         stream.convoys[payload[FIRST_SOURCE]] = self
+
+    def __len__(self) -> int:
+        """How many samples a datagram brings."""
+        return len(self._members)
 
     def take(self, payload: bytes, now: float) -> bool:
         """Take the next datagram as a whole; False if something about it is not as usual."""
@@ -124,18 +125,20 @@ class Convoy:
             or any(map(gt, steps, self._allowed))
         ):
             return False
-        layout.datagrams += 1
+        self._taken += 1
         self._older, self._payload = last, payload
         self._elapsed, self._received, self._uptime = elapsed, now, stream.uptime
         self._fade *= 1 - SMOOTHING
         self._gathered += (elapsed - self._gathered) * SMOOTHING
-        self._settled = False
         return True
 
     def settle(self) -> None:
-        """Let every member know its newest sample."""
-        if self._settled:
+        """Let every member know its newest sample, and agent and layout what has come."""
+        if not self._taken:
             return
+        agent = self._members[0][0].agent
+        agent.samples["counters"] += self._taken * len(self)
+        self._layout.datagrams += self._taken
         payload, older = self._payload, self._older
         for source, at, start in self._members:
             (source.sequence,) = _WORD(payload, at)
@@ -149,7 +152,7 @@ class Convoy:
             if source.form.unusual:
                 source.tell(self._received)
         self._fade, self._gathered = 1.0, 0.0
-        self._settled = True
+        self._taken = 0
 
     def disband(self) -> None:
         """From here on each member goes its own way."""

@@ -44,9 +44,9 @@ def derive_snapshot(collector: Collector, now: float, pause: Callable[[], None] 
 
 
 def _derive(collector: Collector, now: float, pause: Callable[[], None] | None) -> Snapshot:
-    collector.convoys.count_samples()
     for agent in _in_turns(collector, pause):
         agent.settle()
+    collector.convoys.count_samples()
     names = _host_names(collector.agents.values(), now)
     pools: dict[str, _PoolDraft] = {}
     agents = []

@@ -68,7 +68,7 @@ class Form:
         ]
         self.is_jvm = any(structure in JVM_STRUCTURES for structure in self.structures)
         self.no_deltas: list[int | None] = [None] * len(self.counters)
-        self._allowances: dict[tuple[float, int], list[float]] = {}
+        self._allowances: dict[tuple[float, int], list[int]] = {}
         self.derived: dict[str, Any] = {}
         """What exporters have worked out for this form, by exporter."""
 
@@ -84,14 +84,15 @@ class Form:
         """The counters that add up to the whole of a group."""
         return [index for index, one in enumerate(self.counters) if one.share == group]
 
-    def allowances(self, elapsed: float, cpus: int) -> list[float]:
+    def allowances(self, elapsed: float, cpus: int) -> list[int]:
         """How much each counter can have grown in `elapsed` seconds on a host of `cpus` CPUs."""
         seconds = elapsed * SLACK + 1.0
         return [
-            one.greatest_increase * seconds * ((cpus or UNKNOWN_CPUS) if one.per_cpu else 1) for one in self.counters
+            int(one.greatest_increase * seconds * ((cpus or UNKNOWN_CPUS) if one.per_cpu else 1))
+            for one in self.counters
         ]
 
-    def shared_allowances(self, elapsed: float, cpus: int) -> list[float]:
+    def shared_allowances(self, elapsed: float, cpus: int) -> list[int]:
         """The same, one list for all who ask for the same: less memory to hold and to compare with."""
         found = self._allowances.get((elapsed, cpus))
         if found is None:

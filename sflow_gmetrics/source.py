@@ -210,7 +210,7 @@ class Source:
 
     def forget_allowance(self) -> None:
         """Send the next sample over the careful path (the bounds have changed)."""
-        self.allowed: list[float] = []
+        self.allowed: list[int] = []
         self.allowed_for = float("inf")
 
     def reset(self) -> None:

@@ -50,7 +50,7 @@ class Stream:
     """The state of one (agent, sub-agent).
 
     `epoch` changes with every restart; within one, `uptime` (seconds, unwrapped) only grows.
-    `agrees` says whether the last datagram's uptime fits the receive time.
+    `agrees` says whether the last datagram's uptime fits the receive time, which is `heard`.
     """
 
     __slots__ = (
@@ -62,6 +62,7 @@ class Stream:
         "convoys",
         "datagrams",
         "epoch",
+        "heard",
         "lost",
         "reordered",
         "restarts",
@@ -88,6 +89,7 @@ class Stream:
         self.wraps_ms = 0
         self.uptime = uptime_ms / 1000
         self.anchor = self._lag = now - self.uptime
+        self.heard = now
         self.agrees = True
         self._recent.clear()
         self._recent.append(sequence << 32 | uptime_ms)
@@ -124,6 +126,7 @@ class Stream:
         else:
             self._disagree(lag, off)
         self._lag = lag
+        self.heard = now
         return Verdict.NEW
 
     def restart(self, sequence: int, uptime_ms: int, now: float) -> None:

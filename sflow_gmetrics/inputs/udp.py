@@ -12,22 +12,28 @@ import struct
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import InputError
+from .recvmmsg import MOST, Waiting
 
 DATAGRAM = 65_535
 OVERHEAD = 2
 """The kernel charges a datagram with about twice its bytes: so much more room is asked for."""
-BATCH = 10_000
-"""How many datagrams are taken from the kernel before they are worked on."""
-FEW = 256
-"""After a batch of fewer datagrams the thread rests: to wake up costs far more than to take one of many datagrams."""
-RESTS = 5
-"""How many short rests it may take before it looks into the socket again; a buffer that fills up ends them."""
+ROOM = 1 << 25
+"""How many bytes of datagrams are taken from the kernel before they are worked on."""
+RESTS = 10
+"""How many short rests the thread takes after it has worked on all: to wake up costs far more than a datagram.
+
+A buffer that fills up ends them.
+"""
 REST = 2.4e-9
-"""How long one of them lasts, in seconds for each byte of the buffer: in 20 ms of a full-speed burst 8 MiB hold."""
+"""How long one of them lasts, in seconds for each byte of the buffer: with 8 MiB 20 ms, 200 ms in all.
+
+In that time a burst at the full speed of a loopback fills half of it.
+"""
 _MEMINFO, _MEMINFO_SIZE = 55, 36
 """SO_MEMINFO: nine numbers, the first is how many bytes of the buffer are taken."""
 _HALF_SECOND = struct.pack("ll", 0, 500_000)
@@ -83,23 +89,29 @@ class UdpInput:
         self.socket.close()
 
     def _loop(self) -> None:
-        """Wait for a datagram; take all that are there before any is worked on: the kernel has less room than we.
+        """Work on what has come, a few datagrams at a time, and between them take more: the kernel has less room.
 
-        After a few it rests, so that those that come meanwhile are taken together.
+        After the last few it rests, so that those that come meanwhile are taken together.
         """
-        receive, take = self.socket.recv, self._receive
+        waiting = Waiting(self.socket)
+        queue: deque[list[bytes]] = deque()
+        held = 0
         while not self._ending.is_set():
             self._round = time.monotonic()
-            batch: list[bytes] = []
-            with contextlib.suppress(BlockingIOError, InterruptedError, ConnectionError):
-                batch.append(receive(DATAGRAM))
-                while len(batch) < BATCH:
-                    batch.append(receive(DATAGRAM, socket.MSG_DONTWAIT))
-            if self._ending.is_set():
-                return
-            take(batch)
-            if 0 < len(batch) < FEW:
+            while held < ROOM and (more := waiting.take()):
+                queue.append(more)
+                held += sum(map(len, more))
+            batch = queue.popleft() if queue else self._wait()
+            held = max(held - sum(map(len, batch)), 0)
+            self._receive(batch)
+            if not queue and 0 < len(batch) < MOST:
                 self._rest()
+
+    def _wait(self) -> list[bytes]:
+        """The next datagram, or nothing if none comes for a while or the socket has an error to tell."""
+        with contextlib.suppress(BlockingIOError, InterruptedError, ConnectionError):
+            return [self.socket.recv(DATAGRAM)]
+        return []
 
     def _rest(self) -> None:
         """Let datagrams come together, but no more than a quarter of the buffer holds."""

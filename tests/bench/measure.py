@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-TICKS = os.sysconf("SC_CLK_TCK")
 FAR = 0.6
 """A mark is missed by far when less than this part of it is reached."""
 
@@ -111,9 +110,9 @@ def noise() -> str:
 
 
 def cpu_of(pid: int) -> float:
-    """CPU seconds that a process has used, in user and system mode."""
-    words = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
-    return (int(words[11]) + int(words[12])) / TICKS
+    """CPU seconds that the threads of a process have used, in user and system mode."""
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(one.read_text("ascii").split()[0]) for one in threads) / 1e9
 
 
 def rss_of(pid: int) -> float:
