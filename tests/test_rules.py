@@ -38,7 +38,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({CORE}),
     frozenset({"exporters", "inputs", "replay", "analytics"}),
     frozenset({"simulation"}),
-    frozenset({"activation", "doctor", "events", "logs", "notify", "pages", "sizing", "storage"}),
+    frozenset({"activation", "doctor", "events", "logs", "memory", "notify", "pages", "sizing", "storage"}),
     frozenset({"ports"}),
     frozenset({"app", "demo", "live"}),
     frozenset({"cli"}),
@@ -48,7 +48,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
 EDGE = set(
-    "__main__ activation analytics app cli demo doctor events inputs live logs notify pages ports replay "
+    "__main__ activation analytics app cli demo doctor events inputs live logs memory notify pages ports replay "
     "simulation sizing storage".split()
 )
 """The places of sflow_gmetrics that may do I/O or, like `analytics`, are built on top of the core."""
