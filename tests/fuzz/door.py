@@ -16,7 +16,7 @@ class Door(ABC):
     """Takes any bytes. `words` is its dictionary, `longest` the longest input worth trying, in bytes."""
 
     words: tuple[bytes, ...] = ()
-    longest = 2048
+    longest = 1024
 
     @abstractmethod
     def seeds(self) -> Iterator[bytes]:

@@ -18,6 +18,7 @@ from . import door
 class Door(door.Door):
     """A file that is only in memory. The first byte of an input says whether it is zipped."""
 
+    longest = 512
     words = (
         *sorted(PCAP_MAGICS),
         *(struct.pack(order + "I", number) for order in "<>" for number in (0x0A0D0D0A, 0x1A2B3C4D, *range(1, 7))),
@@ -34,8 +35,8 @@ class Door(door.Door):
 
     def seeds(self) -> Iterator[bytes]:
         whole = (CAPTURES / "all_counters.pcap").read_bytes()
-        yield b"\0" + whole[:600]
-        yield b"\1" + whole[:600]
+        yield b"\0" + whole[:400]
+        yield b"\1" + whole[:400]
         datagram = whole[40:188]
         for link, head in ((1, b"\0" * 12 + b"\x08\0"), (113, b"\0" * 14 + b"\x08\0"), (276, b"\x08\0" + b"\0" * 18)):
             yield b"\0" + _pcapng("<", link, head + datagram[14:])
