@@ -92,6 +92,8 @@ rate_limit:
         ("[", "this is not YAML: line 1: "),
         ("a: !!python/object/apply:os.system [id]\n", "this is not YAML: line 1: could not determine a constructor"),
         ("rate_limit: {burst: 1, burst: 2}\n", "'burst' stands twice"),
+        ("{[a]: b}\n", "unhashable key"),
+        ("? {a: b}\n: c\n", "unhashable key"),
         ("- 1\n", "this must be a table, not a list"),
         ("1: 2\n", "unknown key '1'; known here: tls_server_config"),
         ("basic_auth_user: {}\n", "unknown key 'basic_auth_user'; did you mean 'basic_auth_users'?"),

@@ -13,7 +13,7 @@ from typing import Any
 from . import DOORS
 
 ROOT = Path(__file__).parents[2]
-INSTRUMENTED = ["sflow_gmetrics", "exporters", "tomllib", "dpkt"]
+INSTRUMENTED = ["sflow_gmetrics", "exporters", "tomllib", "yaml", "dpkt"]
 SLOW = 20
 """Seconds; an execution that takes longer is a finding."""
 MEMORY = 2048

@@ -16,14 +16,14 @@ from tests.exporters.trees import CONFIG
 from . import collector, door
 
 
-def _keys(wanted: type) -> Iterator[str]:
+def keys_of(wanted: type) -> Iterator[str]:
     """Every key that there is, and every section."""
     hints = typing.get_type_hints(wanted)
     for one in dataclasses.fields(wanted):
         yield one.name
         for inner in (hints[one.name], *typing.get_args(hints[one.name])):
             if dataclasses.is_dataclass(inner) and isinstance(inner, type):
-                yield from _keys(inner)
+                yield from keys_of(inner)
 
 
 class Door(door.Door):
@@ -33,7 +33,7 @@ class Door(door.Door):
     words = tuple(
         word.encode()
         for word in chain(
-            sorted(set(_keys(Config))),
+            sorted(set(keys_of(Config))),
             "[[ ]] [ ] { } = , ''' \"\"\" . \n true false nan inf -inf 0x 1e999 1979-05-27T07:32:00Z \\u0000".split(
                 " "
             ),

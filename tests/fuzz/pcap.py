@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import math
-import os
 import struct
 from collections.abc import Iterator
 
@@ -13,10 +12,11 @@ from sflow_gmetrics.inputs.pcap import LINK_TYPES, PCAP_MAGICS, read_capture
 from tests.recordings import CAPTURES
 
 from . import door
+from .memory_file import MemoryFile
 
 
 class Door(door.Door):
-    """A file that is only in memory. The first byte of an input says whether it is zipped."""
+    """The first byte of an input says whether it is zipped."""
 
     longest = 512
     words = (
@@ -30,8 +30,7 @@ class Door(door.Door):
     )
 
     def __init__(self) -> None:
-        self._file = os.memfd_create("capture")
-        self._path = f"/proc/self/fd/{self._file}"
+        self._file = MemoryFile("capture")
 
     def seeds(self) -> Iterator[bytes]:
         whole = (CAPTURES / "all_counters.pcap").read_bytes()
@@ -45,11 +44,9 @@ class Door(door.Door):
         yield b"\0" + _pcapng("<", 0, b"\0\0\0\0" + _ip6(b"\0" * 8))
 
     def enter(self, data: bytes) -> None:
-        whole = gzip.compress(data[1:], 0) if data[:1] == b"\1" else data[1:]
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, whole, 0)
+        self._file.write(gzip.compress(data[1:], 0) if data[:1] == b"\1" else data[1:])
         try:
-            for packet in read_capture(self._path, None):
+            for packet in read_capture(self._file.path, None):
                 assert math.isfinite(packet.time)
                 assert 0 <= packet.destination_port < 1 << 16
                 assert packet.source

@@ -55,7 +55,7 @@ class Leak(Door):
 
     def enter(self, data: bytes) -> None:
         if len(data) > 2 and data[0] == data[1]:
-            raise KeyError(data[2])
+            raise KeyError("three")
 
 
 def test_an_exception_that_comes_out_is_found_and_shortened() -> None:
