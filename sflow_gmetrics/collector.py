@@ -11,7 +11,7 @@ import struct
 
 from .agent import SAMPLES, Agent
 from .config import Config
-from .convoy import FIRST_SAMPLE, FIRST_SOURCE, ConvoyLayouts
+from .convoy import FIRST_SAMPLE, FIRST_SOURCE, STREAM, ConvoyLayouts
 from .datagram import COUNTERS, COUNTERS_EXPANDED, SAMPLE_TYPES, Sample, decode_header, decode_sample
 from .derive import derive_snapshot
 from .errors import DecodeError
@@ -73,24 +73,28 @@ class Collector:
         """Take one datagram that came at `now`, in seconds since the epoch."""
         self.datagrams += 1
         self.bytes += len(payload)
-        if len(payload) >= 28:
-            version, kind, _, _, sequence, uptime_ms, n_samples = _HEADER4(payload)
-            if version == 5 and kind == 1:
-                entry = self._streams.get(payload[4:16])
-                if entry is not None:
-                    stream, agent = entry
-                    verdict = stream.accept(sequence, uptime_ms, now, payload)
-                    if verdict is Verdict.NEW:
-                        convoy = stream.convoys.get(payload[FIRST_SOURCE])
-                        if convoy is not None:
-                            if convoy.take(payload, now):
-                                return
-                            convoy.disband()
-                        self._take(payload, 28, n_samples, agent, stream, now)
-                    elif verdict is Verdict.RESTARTED:
-                        self._restart(agent, stream, payload, now)
-                    return
-        self._receive_unusual(payload, now)
+        entry = self._streams.get(payload[STREAM])
+        if entry is None:
+            self._receive_unusual(payload, now)
+            return
+        stream, agent = entry
+        convoy = stream.convoys.get(payload[FIRST_SOURCE])
+        if convoy is not None and convoy.take(payload, now):
+            return
+        if len(payload) < FIRST_SAMPLE:
+            self._receive_unusual(payload, now)
+            return
+        version, kind, _, _, sequence, uptime_ms, n_samples = _HEADER4(payload)
+        if version != 5 or kind != 1:
+            self._receive_unusual(payload, now)
+            return
+        verdict = stream.accept(sequence, uptime_ms, now, payload)
+        if verdict is Verdict.NEW:
+            if convoy is not None:
+                convoy.disband()
+            self._take(payload, FIRST_SAMPLE, n_samples, agent, stream, now)
+        elif verdict is Verdict.RESTARTED:
+            self._restart(agent, stream, payload, now)
 
     def _receive_unusual(self, payload: bytes, now: float) -> None:
         """IPv6, an agent or sub-agent heard for the first time, or no datagram at all."""
@@ -111,8 +115,8 @@ class Collector:
                 return
             stream = Stream(header.sequence, header.uptime_ms, now)
             agent.streams[header.sub_agent_id] = stream
-            if header.offset == 28 and payload[7] == 1:
-                self._streams[payload[4:16]] = (stream, agent)
+            if header.offset == FIRST_SAMPLE and payload[7] == 1:
+                self._streams[payload[STREAM]] = (stream, agent)
         else:
             verdict = stream.accept(header.sequence, header.uptime_ms, now, payload)
         if verdict is Verdict.NEW:

@@ -21,12 +21,14 @@ from .schema import counter
 from .source import Latest, Source
 from .stream import AGREEMENT, MASK, SMOOTHING, Stream
 
+STREAM = slice(4, 16)
+"""What tells the streams of agents apart that have an IPv4 address: address and sub-agent."""
 FIRST_SAMPLE = 28
 """Where the samples of an IPv4 agent's datagram begin."""
 FIRST_SOURCE = slice(40, 48)
 """The data source of the first sample: what tells the convoys of a stream apart."""
-_COUNT = FIRST_SAMPLE - 4
 _SEQUENCE: Part = ("I", 4, counter("sequence_number"))
+_UPTIME: Part = ("I", 4, counter("uptime", unit="ms"))
 LAYOUTS = 20_000
 """How many layouts of whole datagrams are kept."""
 _WORD = struct.Struct("!I").unpack_from
@@ -43,9 +45,9 @@ class ConvoyLayout:
 
     def __init__(self, shapes: tuple[Shape, ...], heads: tuple[int, ...]) -> None:
         self.shapes = shapes
-        parts: list[Part] = [("same", 4, None)]
+        parts: list[Part] = [("same", 16, None), _SEQUENCE, _UPTIME, ("same", 4, None)]
         sequences: list[int] = []
-        place = 0
+        place = 2
         for shape, head in zip(shapes, heads, strict=True):
             parts += [("same", 8, None), _SEQUENCE, ("same", head - 12, None), *shape.parts]
             sequences.append(place)
@@ -89,8 +91,8 @@ class Convoy:
         self._payload = self._older = payload
         first = members[0][0]
         self._received, self._uptime = first.received, first.uptime
-        self._identity = b"".join(layout.identity(payload, _COUNT))
-        self._allowed: list[int] = []
+        self._identity = b"".join(layout.identity(payload, 0))
+        self._allowed: list[int] = [MASK, MASK]
         for source, _, _ in members:
             self._allowed.append(1)
             self._allowed += [source.allowed[place] for place in source.shape.wire]
@@ -105,19 +107,23 @@ class Convoy:
         return len(self._members)
 
     def take(self, payload: bytes, now: float) -> bool:
-        """Take the next datagram as a whole; False if something about it is not as usual."""
-        layout, last = self._layout, self._payload
-        if len(payload) != len(last) or b"".join(layout.identity(payload, _COUNT)) != self._identity:
+        """Take the next datagram as a whole; False, and nothing is changed, if something about it is not as usual."""
+        layout, last, stream = self._layout, self._payload, self._stream
+        if len(payload) != len(last) or b"".join(layout.identity(payload, 0)) != self._identity:
             return False
-        stream = self._stream
-        elapsed = now - self._received
-        by_agent = stream.uptime - self._uptime
-        if by_agent > 0 and (elapsed <= 0 or (stream.agrees and -AGREEMENT < by_agent - elapsed < AGREEMENT)):
-            elapsed = by_agent
-        if elapsed < self._allowed_for:
+        new = layout.counters(payload, 0)
+        sequence, uptime_ms = new[:2]
+        if sequence != stream.sequence + 1 or uptime_ms < stream.uptime_ms:
             return False
-        new = layout.counters(payload, _COUNT)
-        steps: list[int] = list(map(sub, new, layout.counters(last, _COUNT)))
+        uptime = (uptime_ms + stream.wraps_ms) / 1000
+        elapsed = uptime - self._uptime
+        if (
+            elapsed < self._allowed_for
+            or not -AGREEMENT < elapsed - (now - self._received) < AGREEMENT
+            or not -AGREEMENT <= now - uptime - stream.anchor <= AGREEMENT
+        ):
+            return False
+        steps: list[int] = list(map(sub, new, layout.counters(last, 0)))
         if (
             min(steps) < 0
             or MASK in new
@@ -125,9 +131,10 @@ class Convoy:
             or any(map(gt, steps, self._allowed))
         ):
             return False
+        stream.advance(sequence, uptime_ms, now)
         self._taken += 1
         self._older, self._payload = last, payload
-        self._elapsed, self._received, self._uptime = elapsed, now, stream.uptime
+        self._elapsed, self._received, self._uptime = elapsed, now, uptime
         self._fade *= 1 - SMOOTHING
         self._gathered += (elapsed - self._gathered) * SMOOTHING
         return True
@@ -159,7 +166,7 @@ class Convoy:
         self.settle()
         for source, _, _ in self._members:
             source.convoy = None
-        del self._stream.convoys[self._payload[FIRST_SOURCE]]
+        self._stream.convoys.pop(self._payload[FIRST_SOURCE], None)
 
 
 class ConvoyLayouts:

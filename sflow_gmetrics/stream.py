@@ -56,7 +56,6 @@ class Stream:
     __slots__ = (
         "_lag",
         "_recent",
-        "_uptime_ms",
         "agrees",
         "anchor",
         "convoys",
@@ -70,6 +69,7 @@ class Stream:
         "suspect",
         "suspected",
         "uptime",
+        "uptime_ms",
         "wraps_ms",
     )
 
@@ -85,7 +85,7 @@ class Stream:
     def _begin(self, sequence: int, uptime_ms: int, now: float) -> None:
         self.epoch = next(_epochs)
         self.sequence = sequence
-        self._uptime_ms = uptime_ms
+        self.uptime_ms = uptime_ms
         self.wraps_ms = 0
         self.uptime = uptime_ms / 1000
         self.anchor = self._lag = now - self.uptime
@@ -106,16 +106,21 @@ class Stream:
         ahead = (sequence - self.sequence) & MASK
         if ahead == 0 or ahead >= HALF:
             return self._behind(sequence, uptime_ms, now, payload)
-        if uptime_ms < self._uptime_ms:
-            if self._uptime_ms - uptime_ms < HALF:
+        if uptime_ms < self.uptime_ms:
+            if self.uptime_ms - uptime_ms < HALF:
                 self.restart(sequence, uptime_ms, now)
                 return Verdict.NEW
             self.wraps_ms += 1 << 32
-        self.suspect = None
         self.lost += ahead - 1
+        self.advance(sequence, uptime_ms, now)
+        return Verdict.NEW
+
+    def advance(self, sequence: int, uptime_ms: int, now: float) -> None:
+        """Move on to a datagram that is new."""
+        self.suspect = None
         self.datagrams += 1
         self.sequence = sequence
-        self._uptime_ms = uptime_ms
+        self.uptime_ms = uptime_ms
         self._recent.append(sequence << 32 | uptime_ms)
         self.uptime = uptime = (uptime_ms + self.wraps_ms) / 1000
         lag = now - uptime
@@ -127,11 +132,12 @@ class Stream:
             self._disagree(lag, off)
         self._lag = lag
         self.heard = now
-        return Verdict.NEW
 
     def restart(self, sequence: int, uptime_ms: int, now: float) -> None:
         """The agent has started afresh: sequence, uptime and sample sequences begin again."""
         self.restarts += 1
+        for convoy in list(self.convoys.values()):
+            convoy.disband()
         self._begin(sequence, uptime_ms, now)
 
     def _disagree(self, lag: float, off: float) -> None:
@@ -144,7 +150,7 @@ class Stream:
 
     def _behind(self, sequence: int, uptime_ms: int, now: float, payload: bytes) -> Verdict:
         """A sequence number that is not ahead: late, double, or that of an agent that has restarted."""
-        late = 0 <= self._uptime_ms - uptime_ms <= LATE_LIMIT_MS
+        late = 0 <= self.uptime_ms - uptime_ms <= LATE_LIMIT_MS
         if late:
             known = [entry & MASK for entry in self._recent if entry >> 32 == sequence]
             if known and known[-1] != uptime_ms:

@@ -113,6 +113,30 @@ def test_a_restarted_agent_begins_a_convoy_anew() -> None:
     assert len(_convoys(sender)) == 1
 
 
+def test_a_restart_ends_all_convoys_of_the_agent_even_those_that_are_not_heard_at_once() -> None:
+    """Times and sequence numbers of the agent's two lives must not be compared with each other."""
+    sender = Sender(Collector(), uptime=1.0)
+    for number in range(1, 5):
+        sender.send(service(number, cpuTime=number * 100))
+        sender.tick(5)
+    assert len(_convoys(sender)) == 1
+    sender.restart()
+    for number in range(1, 3):
+        sender.send(service(number, "redis.service", 100_002, cpuTime=number))
+        sender.tick(5)
+    silent = _agent(sender).sources[b"\x00\x00\x00\x03\x00\x01\x86\xa1"]
+    assert (silent.name, silent.convoy) == ("nginx.service", None)
+
+
+def test_a_datagram_that_comes_twice_leaves_the_convoy_alone() -> None:
+    sender = _travelling()
+    (convoy,) = _convoys(sender)
+    payload = sender.send(*_services(4))
+    sender.collector.receive(payload, sender.now + 0.1)
+    assert _convoys(sender) == [convoy]
+    assert total(service_row(sender.snapshot()), "cpuTime") == 400
+
+
 def test_the_number_of_cpus_is_watched_in_a_convoy_too() -> None:
     """What is possible follows from it."""
     sender = Sender(Collector())
