@@ -88,7 +88,7 @@ class NewSamples(Sink):
         self._rows_before: dict[object, Rows] = {}
         self._live = self._live_before = _Live({}, {})
         self._series: list[bytes] = []
-        self._before_ms = self._time_ms = 0
+        self._before_ms = self._time_ms = self._newest_ms = 0
         self._time = b""
 
     def take(self, snapshot: Snapshot, others: Iterable[Metric] = ()) -> list[bytes]:
@@ -106,8 +106,8 @@ class NewSamples(Sink):
         return self._end()
 
     def end(self, time: float) -> list[bytes]:
-        """The ends of all series: nobody will send them any more."""
-        self._begin(max(milliseconds(time), self._time_ms + 1))
+        """The ends of all series, after their newest samples: nobody will send them any more."""
+        self._begin(max(milliseconds(time), self._time_ms + 1, self._newest_ms + 1))
         return self._end()
 
     def _begin(self, time_ms: int) -> None:
@@ -178,6 +178,8 @@ class NewSamples(Sink):
     def _news(self, rows: Rows, timed: Timed | None) -> Iterable[tuple[int, bytes]]:
         if timed is None:
             return ((at, self._time) for at in range(len(rows)))
+        if rows.new is None and timed.times:
+            self._newest_ms = max(self._newest_ms, milliseconds(max(timed.times)))
         return rows.news(timed.times, self._before_ms, self._time)
 
     # --- names and labels

@@ -171,6 +171,15 @@ def test_the_end_ends_everything_after_all_that_was_sent() -> None:
     assert not fleet.samples.end(START + 2)
 
 
+def test_an_end_is_later_than_what_came_while_the_snapshot_was_made() -> None:
+    fleet = Fleet()
+    agent = fleet.agent(1)
+    agent.send(host(1), service(1), late=0.5)
+    (sent,) = named(fleet.take(START), CPU)
+    assert sent.time_ms == START * 1000 + 500
+    assert {one.time_ms for one in read_series(fleet.samples.end(START))} == {START * 1000 + 501}
+
+
 # --- labels
 
 
