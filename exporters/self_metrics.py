@@ -31,6 +31,7 @@ def write_collector(sink: Sink, snapshot: Snapshot, series: Mapping[str, int]) -
         (f.DECODE_ERRORS, stats.decode_errors),
         (f.DROPPED, stats.dropped),
         (f.SERIES_DROPPED, stats.series_dropped),
+        (f.RESETS, stats.resets),
     ):
         for key in sorted(counts):
             extra.add(sink, (key,), counts[key])
@@ -39,12 +40,6 @@ def write_collector(sink: Sink, snapshot: Snapshot, series: Mapping[str, int]) -
     for tag in sorted(stats.unknown_records):
         enterprise, _, number = tag.partition(":")
         f.UNKNOWN_RECORDS.add(sink, (enterprise, number), stats.unknown_records[tag])
-    reasons: dict[str, int] = {}
-    for agent in snapshot.agents:
-        for reason, count in agent.resets.items():
-            reasons[reason] = reasons.get(reason, 0) + count
-    for reason in sorted(reasons):
-        f.RESETS.add(sink, (reason,), reasons[reason])
     up = sum(agent.up for agent in snapshot.agents)
     f.AGENTS.add(sink, ("up",), up)
     f.AGENTS.add(sink, ("down",), len(snapshot.agents) - up)

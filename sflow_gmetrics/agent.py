@@ -62,7 +62,7 @@ class Agent:
     def settle(self) -> None:
         """Let the sources know what has come in convoys."""
         for stream in self.streams.values():
-            for convoy in stream.convoys.values():
+            for convoy in list(stream.convoys.values()):
                 convoy.settle()
 
     def has_restarted_since(self, epoch: int) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 
-from .agent import SAMPLES, Agent
+from .agent import RESETS, SAMPLES, Agent
 from .config import Config
 from .convoy import FIRST_SAMPLE, FIRST_SOURCE, STREAM, ConvoyLayouts
 from .datagram import COUNTERS, COUNTERS_EXPANDED, SAMPLE_TYPES, Sample, decode_header, decode_sample
@@ -57,7 +57,8 @@ class Collector:
         self.started = 0.0
         """When the first agent was heard; nothing has been counted before."""
         self.samples_before = dict.fromkeys(SAMPLES, 0)
-        """Samples of agents that have been forgotten."""
+        self.resets_before = dict.fromkeys(RESETS, 0)
+        """Samples and resets of agents that have been forgotten."""
         self.dropped = dict.fromkeys(
             ("not_allowed", "agents", "sub_agents", "services", "sources_per_agent", "forms"), 0
         )
@@ -219,11 +220,13 @@ class Collector:
         key = _KEY(ds_class, ds_index)
         raw = payload[records:end]
         source = agent.sources.get(key)
-        if source is not None and source.convoy is not None:
-            source.convoy.disband()
         shape.samples += 1
         known = source is not None
         if source is not None:
+            if source.convoy is not None:
+                source.convoy.disband()
+            if source.has_had(sequence, stream):
+                return
             self.limits.release(source)
         if source is None:
             source = self._new_source(agent, key, shape.form, now)
@@ -378,6 +381,8 @@ class Collector:
         del self.agents[agent.address]
         for kind, count in agent.samples.items():
             self.samples_before[kind] += count
+        for reason, count in agent.resets.items():
+            self.resets_before[reason] += count
         for key, (_, other) in list(self._streams.items()):
             if other is agent:
                 del self._streams[key]

@@ -146,7 +146,8 @@ class Convoy:
         agent = self._members[0][0].agent
         agent.samples["counters"] += self._taken * len(self)
         self._layout.datagrams += self._taken
-        payload, older = self._payload, self._older
+        payload, older, fade, gathered = self._payload, self._older, self._fade, self._gathered
+        self._fade, self._gathered, self._taken = 1.0, 0.0, 0
         for source, at, start in self._members:
             (source.sequence,) = _WORD(payload, at)
             records = slice(start, start + source.length)
@@ -155,18 +156,17 @@ class Convoy:
             )
             source.elapsed, source.uptime = self._elapsed, self._uptime
             source.received = source.alive = self._received
-            source.interval = source.interval * self._fade + self._gathered
+            source.interval = source.interval * fade + gathered
             if source.form.unusual:
-                source.tell(self._received)
-        self._fade, self._gathered = 1.0, 0.0
-        self._taken = 0
+                source.tell(self._received)  # which can disband this convoy
 
     def disband(self) -> None:
         """From here on each member goes its own way."""
+        if self._stream.convoys.pop(self._payload[FIRST_SOURCE], None) is None:
+            return
         self.settle()
         for source, _, _ in self._members:
             source.convoy = None
-        self._stream.convoys.pop(self._payload[FIRST_SOURCE], None)
 
 
 class ConvoyLayouts:
@@ -180,6 +180,9 @@ class ConvoyLayouts:
 
         `members` are the sources with the offsets of their samples and of these samples' records.
         """
+        before = stream.convoys.get(payload[FIRST_SOURCE])
+        if before is not None:
+            before.disband()  # of other sources: compact and expanded samples can look alike there
         sources = [source for source, _, _ in members]
         if len(set(map(id, sources))) < len(sources):
             return

@@ -68,7 +68,7 @@ def _derive(collector: Collector, now: float, pause: Callable[[], None] | None) 
             collector.bytes,
             collector.kernel_drops,
             collector.receive_buffer,
-            _samples(collector),
+            _ever(collector.samples_before, [agent.samples for agent in collector.agents.values()]),
             collector.layouts.record_counts(),
             dict(collector.decode_errors),
             collector.layouts.unknown_counts(),
@@ -76,6 +76,7 @@ def _derive(collector: Collector, now: float, pause: Callable[[], None] | None) 
             dict(collector.limits.dropped),
             collector.started,
             collector.limits.series,
+            _ever(collector.resets_before, [agent.resets for agent in collector.agents.values()]),
         ),
         collector.remotes,
     )
@@ -92,13 +93,13 @@ def _in_turns(collector: Collector, pause: Callable[[], None] | None) -> Iterato
             done = 0
 
 
-def _samples(collector: Collector) -> dict[str, int]:
-    """Samples of all agents by type, also of those that have been forgotten."""
-    counts = dict(collector.samples_before)
-    for agent in collector.agents.values():
-        for kind, count in agent.samples.items():
-            counts[kind] += count
-    return counts
+def _ever(before: Mapping[str, int], counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """What agents have counted, and before them those that have been forgotten."""
+    sums = dict(before)
+    for one in counts:
+        for key, count in one.items():
+            sums[key] += count
+    return sums
 
 
 def _is_up(agent: Agent, now: float) -> bool:

@@ -222,6 +222,8 @@ class CollectorStats:
     """When the first agent was heard: then all sums of pools were 0. 0 without one."""
     service_series: int = 0
     """What counts against [services] series."""
+    resets: Mapping[str, int] = field(default_factory=dict)
+    """Steps of counters that were no plain increases, by reason."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -226,12 +226,16 @@ class Source:
         self.received = self.alive = now
         self._step(new, raw, 0.0, restarted=False)
 
+    def has_had(self, sequence: int, stream: Stream) -> bool:
+        """Whether this is the sequence number of the newest sample again."""
+        return sequence == self.sequence and stream.epoch == self.epoch
+
     def update(self, new: tuple[int, ...], raw: bytes, sequence: int, stream: Stream, now: float) -> None:
         """The next sample; one with the same sequence number again changes nothing."""
+        if self.has_had(sequence, stream):
+            return
         ahead = (sequence - self.sequence) & MASK
         same = stream.epoch == self.epoch
-        if ahead == 0 and same:
-            return
         elapsed = now - self.received
         if same:
             by_agent = stream.uptime - self.uptime

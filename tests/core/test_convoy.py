@@ -8,7 +8,19 @@ from sflow_gmetrics import Collector
 from sflow_gmetrics.agent import Agent
 from sflow_gmetrics.convoy import Convoy
 from sflow_gmetrics.datagram import Sample
-from tests.core.builders import Sender, delta, host, own_row, rate, service, service_row, services_of, total
+from tests.core.builders import (
+    Sender,
+    delta,
+    host,
+    own_row,
+    rate,
+    sample,
+    service,
+    service_row,
+    services_of,
+    total,
+    value,
+)
 
 NAMES = ("nginx.service", "redis.service", "ssh.service")
 
@@ -179,3 +191,52 @@ def test_a_source_twice_in_a_datagram_makes_no_convoy() -> None:
         sender.send(*twins)
         sender.tick(5)
     assert not _convoys(sender)
+
+
+# --- what only a hostile agent sends
+
+
+def _host(number: int, index: int, cpus: int = 2) -> Sample:
+    return sample(number, 2, index, ("host_cpu", "host_descr"), {"hostname": "web-1", "cpu_num": cpus}, 4)
+
+
+def test_two_hosts_of_one_agent_that_differ_in_cpus() -> None:
+    sender = Sender(Collector())
+    for number in range(1, 13):
+        sender.send(_host(number, 2, 4) if number % 6 == 0 else _host(number, 1))
+        sender.tick(5)
+    sender.snapshot()
+    assert _agent(sender).samples["counters"] == 12
+
+
+def test_compact_and_expanded_samples_that_look_alike_at_first() -> None:
+    sender = Sender(Collector())
+
+    def compact(number: int) -> None:
+        sender.send(sample(number, 0, 2, ("host_cpu",), {}, 2))
+        sender.tick(5)
+
+    def expanded(number: int) -> None:
+        sender.send(_host(number, 1))
+        sender.tick(5)
+
+    for number in range(1, 5):
+        expanded(number)
+    for number in range(1, 5):
+        compact(number)
+    sender.restart()
+    expanded(1)
+    expanded(2)
+    compact(1)
+    sender.snapshot()
+    assert _agent(sender).samples["counters"] == 11
+
+
+def test_a_sequence_number_again_changes_nothing_although_the_sample_is_another() -> None:
+    sender = Sender(Collector())
+    for number in (1, 2, 3):
+        sender.send(host(number), service(number, rd_bytes=1000 * number))
+        sender.tick(5)
+    sender.send(service(3, rd_bytes=9_000_000, structures=("virt_disk_io", "host_descr")))
+    row = service_row(sender.snapshot())
+    assert value(row, "rd_bytes") == total(row, "rd_bytes") == 3000
