@@ -16,7 +16,7 @@ from lxml import etree
 from exporters import gmetad, gmond
 from sflow_gmetrics import Collector
 from sflow_gmetrics.config import parse_config
-from sflow_gmetrics.datagram import decode_header
+from sflow_gmetrics.datagram import COUNTERS_EXPANDED, FLOW_EXPANDED, decode_header
 from tests.exporters.test_prometheus import Series, read
 from tests.recordings import VECTORS
 
@@ -46,18 +46,34 @@ MOST = 10_000
 _HEADER = struct.Struct("!II4sIII")
 _PATCH = struct.Struct("!HI")
 _LENGTH = struct.Struct("!I")
+_PAIR = struct.Struct("!II")
+
+
+class Base:
+    """A recorded datagram, and where the sequence number of each sample stands in it, by data source."""
+
+    def __init__(self, payload: bytes) -> None:
+        self.payload = payload
+        self.sequences: list[tuple[int, bytes]] = []
+        place = _HEADER.size + 4
+        while place + 16 <= len(payload):
+            tag, length = _PAIR.unpack_from(payload, place)
+            width = 8 if tag in (COUNTERS_EXPANDED, FLOW_EXPANDED) else 4
+            self.sequences.append((place + 8, payload[place + 12 : place + 12 + width]))
+            place += 8 + length
 
 
 class World:
     """A collector, its clock, and agents that count what they have sent."""
 
-    def __init__(self, bases: list[bytes]) -> None:
+    def __init__(self, bases: list[Base]) -> None:
         self.collector = Collector(parse_config(CONFIG))
         self.now = START
         self.sent = 0
         self._bases = bases
         self._born = [START - 1000.0] * AGENTS
         self._sequences = [0] * AGENTS
+        self._sources: list[dict[bytes, int]] = [{} for _ in range(AGENTS)]
         self._before: dict[Series, float] = {}
 
     def take(self, data: bytes) -> None:
@@ -85,10 +101,15 @@ class World:
         how = data[place]
         which, patches = data[place + 1 : place + 3].ljust(2, b"\0")
         place += 3
-        payload = bytearray(self._bases[which % len(self._bases)])
+        base = self._bases[which % len(self._bases)]
+        payload = bytearray(base.payload)
         agent, order = how >> 3 & 3, how >> 5 & 3
         if order == 3:  # it has started again
-            self._born[agent], self._sequences[agent] = self.now, 0
+            self._born[agent], self._sequences[agent], self._sources[agent] = self.now, 0, {}
+        sources = self._sources[agent]
+        for at, source in base.sequences:
+            sources[source] = (sources.get(source, 0) + (order != 1)) & 0xFFFF_FFFF
+            payload[at : at + 4] = sources[source].to_bytes(4, "big")
         self._sequences[agent] += (1, 0, 7, 1)[order]
         uptime_ms = int((self.now - self._born[agent]) * 1000) & 0xFFFF_FFFF
         sequence = self._sequences[agent] & 0xFFFF_FFFF
@@ -122,7 +143,7 @@ class Door(door.Door):
     words = (*decode.Door.words, b"\xff" * 8, b"\x7f" + b"\xff" * 7, b"\0\7\0\0\0\0")
 
     def __init__(self) -> None:
-        self._bases = [one for one in decode.recorded() if decode_header(one).offset == 28]
+        self._bases = [Base(one) for one in decode.recorded() if decode_header(one).offset == 28]
         self._renew()
 
     def _renew(self) -> None:
