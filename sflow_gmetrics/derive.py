@@ -44,13 +44,14 @@ def derive_snapshot(collector: Collector, now: float, pause: Callable[[], None] 
 
 
 def _derive(collector: Collector, now: float, pause: Callable[[], None] | None) -> Snapshot:
-    for agent in _in_turns(collector, pause):
+    present = list(collector.agents.values())
+    for agent in _in_turns(present, pause):
         agent.settle()
     collector.convoys.count_samples()
-    names = _host_names(collector.agents.values(), now)
+    names = _host_names(present, now)
     pools: dict[str, _PoolDraft] = {}
     agents = []
-    for agent in _in_turns(collector, pause):
+    for agent in _in_turns(present, pause):
         draft = pools.setdefault(agent.pool, _PoolDraft(agent.pool))
         host = draft.add(agent, names.get(agent.address), now)
         agents.append(_agent_stats(agent, host, now))
@@ -82,10 +83,10 @@ def _derive(collector: Collector, now: float, pause: Callable[[], None] | None) 
     )
 
 
-def _in_turns(collector: Collector, pause: Callable[[], None] | None) -> Iterator[Agent]:
+def _in_turns(agents: Iterable[Agent], pause: Callable[[], None] | None) -> Iterator[Agent]:
     """The agents; `pause` is called after some sources."""
     done = 0
-    for agent in list(collector.agents.values()):
+    for agent in agents:
         yield agent
         done += len(agent.sources)
         if done > AT_ONCE and pause is not None:
@@ -218,8 +219,9 @@ class _PoolDraft:
             merged = merge_rows([row for _, row in live], rows, {})
             pooled.members.append(Service(*self._place(first, host, group), merged, group))
             return
-        if any(source.service != source.name for source, _ in members):
-            merged = merge_rows([row for _, row in live], rows, agent.departed.get(group, {}))
+        departed = agent.departed.get(group, {})
+        if departed or any(source.service != source.name for source, _ in members):
+            merged = merge_rows([row for _, row in live], rows, departed)
             name = _own_name(group, first.ds_index, used)
             service = Service(*self._place(first, host, name), merged, group)
             pooled.members.append(service)

@@ -225,6 +225,23 @@ def test_units_under_one_name_are_one_service_whose_total_does_not_fall() -> Non
     assert pool_cpu(sender.snapshot(), "app") == 58 * 100 + 8 * 50 + 19 * 10 + 19 * 10
 
 
+def test_a_total_does_not_fall_when_the_unit_that_lent_its_name_is_the_only_one_left() -> None:
+    """A rule gives one unit the very name of another, and the first one is forgotten."""
+    text = "[sflow]\nforget_after = 60\n[[services.rewrite]]\nmatch = 'app@.*'\nreplace = 'app.service'"
+    sender = Sender(Collector(_config(text)))
+    seen = 0
+    for step in range(1, 60):
+        units = [service(step, "app.service", 1, cpuTime=100 * step)]
+        if step < 10:
+            units.append(service(step, "app@2.service", 2, cpuTime=50 * step))
+        sender.send(host(step), *units)
+        now = total(services_of(sender.snapshot())["app.service"].row, "cpuTime") or 0
+        assert now >= seen
+        seen = now
+        sender.tick(5)
+    assert seen == 59 * 100 + 9 * 50
+
+
 def test_the_first_of_units_under_one_name_may_have_no_rate_yet() -> None:
     sender = Sender(Collector(_config("[[services.rewrite]]\nmatch = 'app@.*'\nreplace = 'app'")))
     for step in (1, 2, 3):
