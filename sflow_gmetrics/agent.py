@@ -16,7 +16,7 @@ class Agent:
 
     `name` is the host name that it announced ("" until its host sample came), `sources` its
     data sources by class and index as 8 bytes, `departed` what merged services keep of
-    members that have been forgotten.
+    members that have gone (see `Ledger`).
     """
 
     def __init__(self, address: str, now: float) -> None:

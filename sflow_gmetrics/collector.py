@@ -18,7 +18,7 @@ from .errors import DecodeError
 from .layout import Form, Layouts
 from .ledger import Ledger
 from .limits import FOLDED, ServiceLimits
-from .pools import OTHER, OVERFLOW, AllowList, PoolMap, ServiceMap, kind_of
+from .pools import AllowList, PoolMap, ServiceMap, kind_of
 from .remote import Remote
 from .schema import Role, tag_text
 from .snapshot import Snapshot
@@ -66,7 +66,7 @@ class Collector:
         self.remotes: tuple[Remote, ...] = ()
         self.kernel_drops = 0
         self.receive_buffer = 0
-        self._next_sweep = 0.0
+        self.next_sweep = 0.0
 
     # --- datagrams
 
@@ -238,7 +238,7 @@ class Collector:
             self.ledger.retire(source)  # counters of a structure that is gone stay with the pool
         source.role = shape.form.role(source.ds_class)
         source.identify(shape, raw)
-        self._name(source, source.values)
+        self.name_source(source, source.values)
         self.limits.hold(source)
         counters = shape.read_counters(raw, 0)
         if known:
@@ -278,7 +278,7 @@ class Collector:
         reason = self._full(source, form)
         if (folded or reason) and not 0 <= now - agent.tidied < 1.0:
             agent.tidied = now
-            self._forget_sources(agent, now)
+            self.forget_sources(agent, now)
             reason = self._full(source, form)
         if reason:
             self._drop(reason, agent.address, f"the limit of {reason} is reached, a new one is not kept")
@@ -305,26 +305,22 @@ class Collector:
         source.reset()
         return False
 
-    def _name(self, source: Source, values: tuple[float, ...]) -> None:
+    def name_source(self, source: Source, values: tuple[float, ...]) -> None:
         """What the source is called; an excluded service gets no role and so is never shown."""
-        texts, before = source.texts, source.name
+        texts, name = source.texts, source.name
         service, kind = "", ""
         if source.role is Role.INTERFACE:
-            source.name = texts.get("name") or f"if{source.ds_index}"
+            name = texts.get("name") or f"if{source.ds_index}"
         elif source.role is Role.SERVICE:
-            name = texts.get("hostname") or texts.get("application") or ""
-            kind = kind_of(name, source.form, texts, values)
-            source.name = name or f"{kind}-{source.ds_index}"
-            service = self.service_map.service_of(source.name) or ""
+            told = texts.get("hostname") or texts.get("application") or ""
+            kind = kind_of(told, source.form, texts, values)
+            name = told or f"{kind}-{source.ds_index}"
+            service = self.service_map.service_of(name) or ""
             if service:
                 service = self.limits.admit(source, service)
-            elif source.name != before:
+            elif source.service or source.name != name:
                 self.limits.drop("excluded", source.form)
-            if service == OVERFLOW:
-                kind = OTHER
-        if (service, kind) != (source.service, source.kind):
-            self.ledger.retire(source)  # under its old name
-        source.service, source.kind = service, kind
+        self.ledger.rename(source, name, service, kind)
         if source.role is Role.SERVICE and not service:
             source.role = Role.NONE
 
@@ -337,9 +333,9 @@ class Collector:
         if name != agent.name:
             self._note(agent.address, "named", f"is host {name!r}" + (f", was {agent.name!r}" if agent.name else ""))
             agent.name = name
-            self._move(agent, self.pools.pool_of(name or agent.address, agent.address))
+            self.move(agent, self.pools.pool_of(name or agent.address, agent.address))
 
-    def _move(self, agent: Agent, pool: str) -> None:
+    def move(self, agent: Agent, pool: str) -> None:
         """Another pool: what was done so far stays with the old one."""
         if pool != agent.pool:
             agent.settle()
@@ -351,16 +347,16 @@ class Collector:
 
     def sweep(self, now: float) -> None:
         """Forget what has been silent for `forget_after` seconds. Looks every ten seconds at most."""
-        if self._next_sweep - 60 < now < self._next_sweep:
+        if self.next_sweep - 60 < now < self.next_sweep:
             return
         limit = self.config.sflow.forget_after
-        self._next_sweep = now + min(limit / 10, 10.0)
+        self.next_sweep = now + min(limit / 10, 10.0)
         for agent in list(self.agents.values()):
-            self._forget_sources(agent, now - limit)
+            self.forget_sources(agent, now - limit)
             if not agent.sources and agent.last_heard <= now - limit:
-                self._forget_agent(agent)
+                self.forget_agent(agent, "it has been silent for long")
 
-    def _forget_sources(self, agent: Agent, before: float) -> None:
+    def forget_sources(self, agent: Agent, before: float) -> None:
         """Drop the sources whose time was over before `before`; their pools keep what they did."""
         agent.settle()
         for key, source in list(agent.sources.items()):
@@ -374,15 +370,16 @@ class Collector:
                 if agent.host is source:
                     agent.host = None
         if agent.folded:
-            self.limits.unfold(agent, lambda source: self._name(source, source.values))
+            self.limits.unfold(agent, lambda source: self.name_source(source, source.values))
 
-    def _forget_agent(self, agent: Agent) -> None:
-        self._note(agent.address, "gone", f"host {agent.name!r} is forgotten, it has been silent for long")
+    def forget_agent(self, agent: Agent, reason: str) -> None:
+        """Drop an agent that has no sources any more."""
+        self._note(agent.address, "gone", f"host {agent.name!r} is forgotten, {reason}")
         del self.agents[agent.address]
         for kind, count in agent.samples.items():
             self.samples_before[kind] += count
-        for reason, count in agent.resets.items():
-            self.resets_before[reason] += count
+        for kind, count in agent.resets.items():
+            self.resets_before[kind] += count
         for key, (_, other) in list(self._streams.items()):
             if other is agent:
                 del self._streams[key]

@@ -45,13 +45,13 @@ def derive_snapshot(collector: Collector, now: float, pause: Callable[[], None] 
 
 def _derive(collector: Collector, now: float, pause: Callable[[], None] | None) -> Snapshot:
     present = list(collector.agents.values())
-    for agent in _in_turns(present, pause):
+    for agent in in_turns(present, pause, AT_ONCE):
         agent.settle()
     collector.convoys.count_samples()
     names = _host_names(present, now)
     pools: dict[str, _PoolDraft] = {}
     agents = []
-    for agent in _in_turns(present, pause):
+    for agent in in_turns(present, pause, AT_ONCE):
         draft = pools.setdefault(agent.pool, _PoolDraft(agent.pool))
         host = draft.add(agent, names.get(agent.address), now)
         agents.append(_agent_stats(agent, host, now))
@@ -83,13 +83,13 @@ def _derive(collector: Collector, now: float, pause: Callable[[], None] | None) 
     )
 
 
-def _in_turns(agents: Iterable[Agent], pause: Callable[[], None] | None) -> Iterator[Agent]:
+def in_turns(agents: Iterable[Agent], pause: Callable[[], None] | None, at_once: int) -> Iterator[Agent]:
     """The agents; `pause` is called after some sources."""
     done = 0
     for agent in agents:
         yield agent
         done += len(agent.sources)
-        if done > AT_ONCE and pause is not None:
+        if done > at_once and pause is not None:
             pause()
             done = 0
 
@@ -260,7 +260,8 @@ def merge_rows(live: list[Row], everyone: list[Row], departed: Mapping[tuple[str
     """One row for several sources under one name: gauges and increases of the living, totals of all.
 
     The form is that of the first; numbers that the others do not have count as nothing.
-    `departed` are totals of members that have been forgotten, so that no sum falls.
+    `departed` are totals of members that have gone, less what others had done when they became
+    members, so that no sum falls or jumps.
     """
     first = live[0]
     alive = set(map(id, live))
@@ -279,7 +280,7 @@ def merge_rows(live: list[Row], everyone: list[Row], departed: Mapping[tuple[str
         present = [(row, at) for row in everyone if (at := row.form.counter_index(one)) is not None]
         known_totals = [total for row, at in present if (total := row.totals[at]) is not None]
         family = one.family.name if one.family is not None else ""
-        totals.append(sum(known_totals) + departed.get((family, one.name), 0) if known_totals else None)
+        totals.append(max(sum(known_totals) + departed.get((family, one.name), 0), 0) if known_totals else None)
         rate = [
             delta / row.elapsed for row, at in present if id(row) in alive and (delta := row.deltas[at]) is not None
         ]

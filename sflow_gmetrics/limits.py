@@ -48,7 +48,7 @@ class ServiceLimits:
     """
 
     def __init__(self, config: ServicesConfig, note: Callable[[str, str, str], None]) -> None:
-        self._config = config
+        self.config = config
         self._note = note
         self.series = 0
         self.folded = 0
@@ -56,9 +56,9 @@ class ServiceLimits:
 
     def reason(self, source: Source, form: Form) -> str:
         """Which limit keeps one more service of the source's host from having a name; "" if none does."""
-        if source.agent.named >= self._config.services_per_host:
+        if source.agent.named >= self.config.services_per_host:
             return "limit_host"
-        return "limit_total" if self.series + series_of(form) > self._config.series else ""
+        return "limit_total" if self.series + series_of(form) > self.config.series else ""
 
     def admit(self, source: Source, service: str) -> str:
         """The service's name, or that of all for which there is no room. Who has a name keeps it."""
@@ -68,9 +68,24 @@ class ServiceLimits:
         if not reason:
             return service
         if not source.service:
-            self.drop(reason, source.form)
-            self._note(source.agent.address, reason, f"there are more services than {_KEYS[reason]}: see {OVERFLOW}")
+            self._refuse(source, reason)
         return OVERFLOW
+
+    def _refuse(self, source: Source, reason: str) -> None:
+        self.drop(reason, source.form)
+        self._note(source.agent.address, reason, f"there are more services than {_KEYS[reason]}: see {OVERFLOW}")
+
+    def fold(self, agent: Agent, rename: Callable[[Source], None]) -> None:
+        """Let `rename` take their names from the newest services of an agent, if there are more than may be now."""
+        for source in reversed(list(agent.sources.values())):
+            too_many = agent.named > self.config.services_per_host
+            if not too_many and self.series <= self.config.series:
+                return
+            if source.role is Role.SERVICE and source.service != OVERFLOW:
+                self._refuse(source, "limit_host" if too_many else "limit_total")
+                self.release(source)
+                rename(source)
+                self.hold(source)
 
     def unfold(self, agent: Agent, name: Callable[[Source], None]) -> None:
         """Let `name` give services their names again, as far as there is room for them."""

@@ -35,6 +35,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"snapshot"}),
     frozenset({"derive"}),
     frozenset({"collector"}),
+    frozenset({"reconfigure"}),
     frozenset({CORE}),
     frozenset({"exporters", "inputs", "replay", "analytics"}),
     frozenset({"simulation"}),
