@@ -38,8 +38,9 @@ class Agent:
     slot: int
     booted: float
     os_release: str
+    agent_started: float = 0.0
+    """When the agent itself was started last."""
     present: bool = True
-    _agent_started: float = 0.0
     _sequence: int = 0
     _host_sequence: int = 0
     _net_base: tuple[int, int] = (0, 0)
@@ -49,13 +50,13 @@ class Agent:
 
     def __post_init__(self) -> None:
         self._by_slot = [[one for one in self.services if one.slot == slot] for slot in range(self.ticks)]
-        self._net_base = self._traffic(0.0)
+        self._net_base = self._traffic(self.agent_started)
 
     # --- what happens to it
 
     def restart_agent(self, at: float) -> None:
         """The agent starts anew on a host that runs on."""
-        self._agent_started, self._sequence, self._host_sequence = at, 0, 0
+        self.agent_started, self._sequence, self._host_sequence = at, 0, 0
         self._net_base = self._traffic(at)
         for service in self.services:
             service.agent_restarted()
@@ -98,7 +99,7 @@ class Agent:
 
     def _datagram(self, samples: list[bytes], at: float) -> bytes:
         self._sequence += 1
-        uptime = int((at - self._agent_started) * 1000) & 0xFFFF_FFFF
+        uptime = int((at - self.agent_started) * 1000) & 0xFFFF_FFFF
         head = encode_datagram(Datagram(self.address, SUB_AGENT, self._sequence, uptime))
         return head[:-4] + len(samples).to_bytes(4, "big") + b"".join(samples)
 

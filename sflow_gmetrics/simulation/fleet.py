@@ -22,12 +22,14 @@ class Churn:
     """How often things happen by chance, each time per hour.
 
     `restarts`: a service restarts quickly, and an agent restarts. `failures`: a service stops,
-    and a host goes away, in both cases for about `outage` seconds.
+    and a host goes away, in both cases for about `outage` seconds. `renewals`: a host goes for
+    good, and another one takes its place, with a name, an address and a service of its own.
     """
 
     restarts: float = 0.0
     failures: float = 0.0
     outage: float = 120.0
+    renewals: float = 0.0
 
 
 class Fleet:
@@ -62,10 +64,14 @@ class Fleet:
         self._returns: list[dict[Service | None, float]] = []
         self._due: list[tuple[float, int, int]] = []
         self._agents: list[Agent] = []
+        self._roles = {role.name: role for role in roles}
+        self._numbers = dict.fromkeys(self._roles, 0)
+        self._services = services
         for index, (role, number) in enumerate(host_roles(hosts, tuple(roles))):
             rng = random.Random(f"{seed} {index}")
             self._rngs.append(rng)
-            self._agents.append(self._agent(rng, role, list(roles).index(role) + 1, number, services))
+            self._numbers[role.name] = number
+            self._agents.append(self._agent(rng, role, number, service_names(role, services)))
             self._returns.append({})
             self._due.append((rng.uniform(0, self._step), index, 0))
         heapq.heapify(self._due)
@@ -81,14 +87,15 @@ class Fleet:
         """When `datagrams` will have something new at the earliest."""
         return self.start + self._due[0][0]
 
-    def _agent(self, rng: random.Random, role: Role, pool: int, number: int, services: int) -> Agent:
+    def _agent(self, rng: random.Random, role: Role, number: int, units: list[str], at: float = 0.0) -> Agent:
+        """A host that joins the fleet `at` this second, and has run for long."""
+        pool = list(self._roles).index(role.name) + 1
         name, address = f"{role.name}-{number:03d}", host_address(pool, number)
         cpus, memory = rng.choice(role.cpus), rng.choice(role.memory_gib) * GIB
-        booted = -rng.uniform(0.1, 60) * DAY
+        age = rng.uniform(0.1, 60) * DAY
         owner = host_uuid(name)
         used: set[int] = set()
         made = []
-        units = service_names(role, services)
         for unit, profile in zip(units, _profiles(rng, len(units), cpus, memory), strict=True):
             ident = service_uuid(owner, unit, address)
             ds_index = service_index(ident, used)
@@ -104,18 +111,18 @@ class Fleet:
                     memory,
                     OS_RELEASE,
                     rng.randrange(self._ticks),
-                    booted * rng.uniform(0.05, 1),
+                    at - age * rng.uniform(0.05, 1),
                 )
             )
         slot = rng.randrange(self._ticks)
-        return Agent(name, role.name, address, owner, cpus, memory, made, self._ticks, slot, booted, OS_RELEASE)
+        return Agent(name, role.name, address, owner, cpus, memory, made, self._ticks, slot, at - age, OS_RELEASE, at)
 
     def datagrams(self, now: float) -> Iterator[tuple[float, bytes]]:
         """Time and payload of every datagram that is due up to `now` and was not given before, in order."""
         while self.next_due <= now:
             at, index, number = self._due[0]
+            self._chance(index, self._agents[index], at)
             agent = self._agents[index]
-            self._chance(index, agent, at)
             payloads = agent.tick(number, at) if agent.present else []
             heapq.heapreplace(self._due, (at + self._step, index, number + 1))
             self.now = max(self.now, self.start + at)
@@ -134,9 +141,10 @@ class Fleet:
                 agent.come_back(at)
             elif agent.present:
                 what.start(at)
-        if not agent.present or not (churn.restarts or churn.failures):
+        if not agent.present or not (churn.restarts or churn.failures or churn.renewals):
             return
-        restart, failure = (rate * self._step / 3600 for rate in (churn.restarts, churn.failures))
+        rates = churn.restarts, churn.failures, churn.renewals
+        restart, failure, renewal = (rate * self._step / 3600 for rate in rates)
         for service in agent.services:
             if service.running and rng.random() < failure:
                 service.stop(at, rng.randint(1, 3))
@@ -149,6 +157,20 @@ class Fleet:
             returns[None] = at + churn.outage * rng.uniform(0.5, 1.5)
         elif rng.random() < restart:
             agent.restart_agent(at)
+        elif renewal and rng.random() < renewal:
+            self._renew(index, at)
+
+    def _renew(self, index: int, at: float) -> None:
+        """A host goes for good; the one in its place also runs something that nobody has run before."""
+        old = self._agents[index]
+        old.leave(at)
+        self._returns[index].clear()
+        role = self._roles[old.pool]
+        number = self._numbers[role.name] = self._numbers[role.name] + 1
+        units = [*service_names(role, self._services), f"run-r{number:06d}.service"]
+        self._agents[index] = new = self._agent(self._rngs[index], role, number, units, at)
+        del self._by_name[old.name]
+        self._by_name[new.name] = new
 
     # --- on demand, at the time up to which datagrams were given
 
@@ -175,6 +197,12 @@ class Fleet:
     def return_host(self, host: str) -> None:
         """The host boots: everything from 0."""
         self._by_name[host].come_back(self._at)
+
+    def renew_host(self, host: str) -> str:
+        """The host goes for good. The name of the one that takes its place."""
+        index = self._agents.index(self._by_name[host])
+        self._renew(index, self._at)
+        return self._agents[index].name
 
     @property
     def _at(self) -> float:

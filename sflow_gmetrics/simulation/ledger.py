@@ -33,10 +33,14 @@ class Account:
     `done` is all that was done from the first sample of each service to its newest sample or
     its end. `certain` is the part between two valid samples of one unbroken series: without
     restarts the two are equal, and with them a truthful total lies between `certain` and `done`.
+    Each of `breaks` is an end or a new beginning of a series. It takes from `certain` the work of
+    at most one interval, and of reading and writing that of one more, where the agent sends a
+    sample below zero.
     """
 
     done: Work = NOTHING
     certain: Work = NOTHING
+    breaks: int = 0
 
 
 @dataclass(slots=True)
@@ -60,4 +64,5 @@ class Ledger:
             if name == service:
                 total.done = total.done.plus(account.done)
                 total.certain = total.certain.plus(account.certain)
+                total.breaks += account.breaks
         return total

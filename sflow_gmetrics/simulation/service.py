@@ -149,6 +149,7 @@ class Service:
         work = self.work(at)
         if self._settled is not None:
             self.account.done = self.account.done.plus(work.minus(self._settled))
+            self.account.breaks += 1
         self.ended = self.ended.plus(work)
         self.running = False
         self._known_cpu = self._known_disk = self._disk_base = None
@@ -189,6 +190,7 @@ class Service:
         account = self.account
         if self._settled is not None:
             account.done = account.done.plus(work.minus(self._settled))
+            account.breaks += self._known_cpu is None
         self._settled = work
         cpu = 0 if self._known_cpu is None else work.cpu_ms - self._known_cpu
         self._known_cpu = work.cpu_ms

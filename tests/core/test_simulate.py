@@ -48,7 +48,7 @@ def wires(fleet: Fleet, now: float) -> list[tuple[float, bytes]]:
 
 
 def test_same_seed_gives_the_same_bytes_however_the_time_is_divided() -> None:
-    churn = Churn(restarts=60, failures=60, outage=20)
+    churn = Churn(restarts=60, failures=60, outage=20, renewals=60)
     whole = wires(Fleet(3, 6, 5, seed=4, churn=churn), 120.0)
     parts = Fleet(3, 6, 5, seed=4, churn=churn)
     assert [one for now in range(0, 121, 3) for one in parts.datagrams(float(now))] == whole
@@ -195,21 +195,21 @@ def deltas(series: list[Seen]) -> Work:
     return Work(*total)
 
 
-def reader_totals(fleet: Fleet, found: list[Seen]) -> dict[tuple[str, str], Work]:
-    pools = {agent.address: agent.pool for agent in fleet.agents}
+def reader_totals(found: list[Seen]) -> dict[tuple[str, str], Work]:
     series = defaultdict(list)
     for one in found:
         if one["class"] == 3:
             series[one["agent"], one["hostname"]].append(one)
     totals: dict[tuple[str, str], Work] = defaultdict(Work)
     for (agent, name), polls in series.items():
-        totals[pools[agent], name] = totals[pools[agent], name].plus(deltas(polls))
+        pool = naming.ROLES[int(agent.split(".")[1]) - 1].name
+        totals[pool, name] = totals[pool, name].plus(deltas(polls))
     return totals
 
 
 def test_ledger_is_exactly_what_the_counters_say_when_nothing_happens() -> None:
     fleet = Fleet(6, 10, 5, seed=3)
-    totals = reader_totals(fleet, samples(decoded(fleet, 200.0)))
+    totals = reader_totals(samples(decoded(fleet, 200.0)))
     assert totals.keys() == fleet.ledger.accounts.keys()
     for key, account in fleet.ledger.accounts.items():
         assert account.done == account.certain == totals[key]
@@ -224,14 +224,43 @@ def test_ledger_is_exactly_what_the_counters_say_when_nothing_happens() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_ledger_bounds_what_can_be_known_when_much_happens(seed: int) -> None:
-    fleet = Fleet(6, 10, 5, seed=seed, churn=Churn(restarts=30, failures=20, outage=30))
-    totals = reader_totals(fleet, samples(decoded(fleet, 600.0)))
+    fleet = Fleet(6, 10, 5, seed=seed, churn=Churn(restarts=30, failures=20, outage=30, renewals=5))
+    totals = reader_totals(samples(decoded(fleet, 600.0)))
     missed = 0
     for key, account in fleet.ledger.accounts.items():
         for known, certain, done in zip(totals[key], account.certain, account.done, strict=True):
             assert certain <= known <= done
             missed += done - certain
     assert missed > 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_cannot_be_known_is_the_work_of_an_interval_at_each_break(seed: int) -> None:
+    fleet = Fleet(6, 10, 5, seed=seed, churn=Churn(restarts=30, failures=20, outage=30))
+    most: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0] * 3)
+    for agent in fleet.agents:
+        for service in agent.services:
+            profile, rates = service.profile, most[agent.pool, service.name]
+            for index, rate in enumerate((profile.cpu_ms, profile.read_bytes, profile.written_bytes)):
+                rates[index] = max(rates[index], 1.7 * rate)
+    decoded(fleet, 600.0)
+    assert sum(account.breaks for account in fleet.ledger.accounts.values()) > 100
+    for key, account in fleet.ledger.accounts.items():
+        missing = account.done.minus(account.certain)
+        for rate, intervals, some in zip(most[key], (1, 2, 2), missing, strict=True):
+            assert some <= account.breaks * (intervals * 5 * rate + 1)
+    quiet = Fleet(6, 10, 5, seed=seed)
+    decoded(quiet, 60.0)
+    assert not any(account.breaks for account in quiet.ledger.accounts.values())
+
+
+def test_hosts_are_renewed_by_chance() -> None:
+    fleet = Fleet(4, 3, 5, seed=2, churn=Churn(renewals=120))
+    first = {agent.name for agent in fleet.agents}
+    heard = {one["agent"] for one in samples(decoded(fleet, 300.0))}
+    assert len(fleet.agents) == 4
+    assert not first & {agent.name for agent in fleet.agents}
+    assert len(heard) > 8
 
 
 # --- what goes wrong
@@ -316,6 +345,24 @@ def test_host_that_leaves_is_silent_and_boots_from_zero() -> None:
     assert host["uptime"] <= 6 < before["uptime"]
     assert sum(host[mode] for mode in MODES) <= 6000 * gone.cpus
     assert all(one["cpuTime"] <= 6000 * gone.cpus for one in samples(back)[:3] if one["class"] == 3)
+
+
+def test_renewed_host_stays_away_and_another_one_has_its_services_and_one_more() -> None:
+    fleet = Fleet(2, 3, 5)
+    old = fleet.agents[0]
+    decoded(fleet, 60.0)
+    new = fleet.renew_host(old.name)
+    assert (old.name, new) == ("web-001", "web-002")
+    after = decoded(fleet, 120.0)
+    assert old.address not in {datagram.agent for _, datagram in after}
+    host = samples(after, new)[0]
+    assert (host["sequence"], host["uptime"] > 3600, host["uptime_ms"] < 6000) == (1, True, True)
+    names = {one["hostname"] for one in samples(after) if one["agent"] == host["agent"] and one["class"] == 3}
+    assert names == {service.name for service in old.services} | {"run-r000002.service"}
+    decoded(fleet, 125.0)
+    fleet.remove_host(new)
+    assert fleet.ledger.account("web", "nginx.service").breaks == 2
+    assert fleet.ledger.account("web", "run-r000002.service").done.cpu_ms > 0
 
 
 @pytest.mark.parametrize("churn", [Churn(restarts=120), Churn(failures=120, outage=20)])
