@@ -56,6 +56,7 @@ class Stream:
     __slots__ = (
         "_lag",
         "_recent",
+        "_undecided",
         "agrees",
         "anchor",
         "convoys",
@@ -80,6 +81,8 @@ class Stream:
         """The sources that travel together, by the first of them."""
         self.suspect: tuple[int, int, float, bytes] | None = None
         self.suspected = 0.0
+        self._undecided = False
+        """Whether the suspect is not yet counted: it may be no late one."""
         self._begin(sequence, uptime_ms, now)
 
     def _begin(self, sequence: int, uptime_ms: int, now: float) -> None:
@@ -93,7 +96,7 @@ class Stream:
         self.agrees = True
         self._recent.clear()
         self._recent.append(sequence << 32 | uptime_ms)
-        self.suspect = None
+        self.suspect, self._undecided = None, False
         self.datagrams += 1
 
     @property
@@ -117,7 +120,8 @@ class Stream:
 
     def advance(self, sequence: int, uptime_ms: int, now: float) -> None:
         """Move on to a datagram that is new."""
-        self.suspect = None
+        if self.suspect is not None:
+            self._dismiss()
         self.datagrams += 1
         self.sequence = sequence
         self.uptime_ms = uptime_ms
@@ -160,11 +164,17 @@ class Stream:
         if self.suspect is None or not self._goes_on(sequence, uptime_ms):
             self.suspected = now
         elif now - self.suspected >= _PATIENCE or (not late and self._started_since(uptime_ms, now)):
-            self.reordered -= 1  # the suspect was none of those
             return Verdict.RESTARTED
+        self._dismiss()
         self.suspect = (sequence, uptime_ms, now, payload)
-        self.reordered += 1
+        self._undecided = not late
+        self.reordered += late
         return Verdict.LATE if late else Verdict.SUSPECT
+
+    def _dismiss(self) -> None:
+        """The suspect was only late."""
+        self.reordered += self._undecided
+        self.suspect, self._undecided = None, False
 
     def _goes_on(self, sequence: int, uptime_ms: int) -> bool:
         """Whether this is what comes after the suspect."""

@@ -65,6 +65,19 @@ def test_a_double_is_late_whatever_its_age(age: int) -> None:
     assert agent.stream.reordered == 1
 
 
+def test_a_restart_takes_nothing_back_of_what_was_late() -> None:
+    agent = Agent()
+    agent.run(60)
+    assert agent.give(agent.sequence - 40, agent.uptime - 40, agent.now + 0.1) is Verdict.SUSPECT
+    agent.run(1)
+    counted = [agent.stream.reordered]
+    for number in (1, 2, 3):
+        agent.give(number, float(number), agent.now + number)
+        counted.append(agent.stream.reordered)
+    assert agent.stream.restarts == 0
+    assert counted == [1, 1, 1, 1]
+
+
 def test_datagrams_that_change_places_are_late_not_restarts() -> None:
     agent = Agent()
     agent.run(5)
