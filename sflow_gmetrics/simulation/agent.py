@@ -16,6 +16,8 @@ SUB_AGENT = 100_001
 PHYSICAL_ENTITY = 2
 GIB = 1 << 30
 MHZ = 2600
+_GOLDEN = 0.618
+"""Multiples of it lie everywhere between two whole numbers."""
 _BUSY_MODES = {"cpu_user": 0.7, "cpu_nice": 0.01, "cpu_system": 0.25, "cpu_sintr": 0.04}
 """How CPU work shows in the host's modes: the shares of what services and the rest of the host use."""
 _BACKGROUND, _WAIT, _STEAL = 0.02, 0.01, 0.002
@@ -41,6 +43,7 @@ class Agent:
     agent_started: float = 0.0
     """When the agent itself was started last."""
     present: bool = True
+    _starts: int = 0
     _sequence: int = 0
     _host_sequence: int = 0
     _net_base: tuple[int, int] = (0, 0)
@@ -55,8 +58,9 @@ class Agent:
     # --- what happens to it
 
     def restart_agent(self, at: float) -> None:
-        """The agent starts anew on a host that runs on."""
-        self.agent_started, self._sequence, self._host_sequence = at, 0, 0
+        """The agent starts anew on a host that runs on, somewhat before it first sends."""
+        self._starts += 1
+        self.agent_started, self._sequence, self._host_sequence = at - self._starts * _GOLDEN % 1, 0, 0
         self._net_base = self._traffic(at)
         for service in self.services:
             service.agent_restarted()

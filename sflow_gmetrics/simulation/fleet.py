@@ -65,12 +65,13 @@ class Fleet:
         self._due: list[tuple[float, int, int]] = []
         self._agents: list[Agent] = []
         self._roles = {role.name: role for role in roles}
-        self._numbers = dict.fromkeys(self._roles, 0)
+        self.numbers = dict.fromkeys(self._roles, 0)
+        """How many hosts of each role there have been."""
         self._services = services
         for index, (role, number) in enumerate(host_roles(hosts, tuple(roles))):
             rng = random.Random(f"{seed} {index}")
             self._rngs.append(rng)
-            self._numbers[role.name] = number
+            self.numbers[role.name] = number
             self._agents.append(self._agent(rng, role, number, service_names(role, services)))
             self._returns.append({})
             self._due.append((rng.uniform(0, self._step), index, 0))
@@ -166,7 +167,7 @@ class Fleet:
         old.leave(at)
         self._returns[index].clear()
         role = self._roles[old.pool]
-        number = self._numbers[role.name] = self._numbers[role.name] + 1
+        number = self.numbers[role.name] = self.numbers[role.name] + 1
         units = [*service_names(role, self._services), f"run-r{number:06d}.service"]
         self._agents[index] = new = self._agent(self._rngs[index], role, number, units, at)
         del self._by_name[old.name]
