@@ -36,9 +36,9 @@ SECONDS = (0.0, 0.2, 1.0, 5.0, 20.0, 20.0, 400.0, -3600.0)
 AGENTS = 4
 EVENTS = 2
 """Datagrams of an input; more would only make it slow."""
-LOOK = 4_000
+LOOK = 10_000
 """Inputs between two looks at the outputs."""
-LIFE = 20_000
+LIFE = 40_000
 """Inputs for one collector."""
 MOST = 10_000
 """How long any list, dict or set of this collector may get: far more than its limits together."""
