@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from random import Random
 
 from .door import Door
@@ -21,10 +23,11 @@ class FindingError(Exception):
         self.finding = finding
 
 
-def enter(door: Door, data: bytes) -> None:
-    """One execution. Raises FindingError."""
+@contextmanager
+def watched(door: Door, data: bytes = b"") -> Iterator[None]:
+    """Raises FindingError for whatever comes out."""
     try:
-        door.enter(data)
+        yield
     except Exception as error:
         raise FindingError(door.finding(data)) from error
 
@@ -32,10 +35,12 @@ def enter(door: Door, data: bytes) -> None:
 def run(door: Door, inputs: list[bytes], runs: int, seed: int) -> None:
     """Every input as it is, then mutations of them, `runs` executions in all. Raises FindingError."""
     random = Random(seed)
-    for data in inputs[:runs]:
-        enter(door, data)
-    for _ in range(runs - len(inputs)):
-        enter(door, mutated(random.choice(inputs), inputs, door, random))
+    for number in range(runs):
+        data = inputs[number] if number < len(inputs) else mutated(random.choice(inputs), inputs, door, random)
+        with watched(door, data):
+            door.enter(data)
+    with watched(door):
+        door.leave()
 
 
 def mutated(data: bytes, inputs: list[bytes], door: Door, random: Random) -> bytes:

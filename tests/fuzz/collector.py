@@ -159,12 +159,16 @@ class Door(door.Door):
 
     def enter(self, data: bytes) -> None:
         if len(self._story) >= LIFE:
-            check_bounds(self._world.collector, MOST)
+            self.leave()
             self._renew()
         self._story.append(data)
         self._world.take(data)
         if len(self._story) % LOOK == 0:
             self._world.look()
+
+    def leave(self) -> None:
+        self._world.look()
+        check_bounds(self._world.collector, MOST)
 
     def finding(self, data: bytes) -> bytes:
         return b"".join(_LENGTH.pack(len(one)) + one for one in self._story)

@@ -26,6 +26,9 @@ class Door(ABC):
     def enter(self, data: bytes) -> None:
         """One execution. Whatever exception leaves it is a finding."""
 
+    def leave(self) -> None:  # noqa: B027 - most doors remember nothing
+        """The end of a run: what has to hold then. Whatever exception leaves it is a finding."""
+
     def finding(self, data: bytes) -> bytes:
         """What has to be kept so that `again` comes to the same exception."""
         return data
