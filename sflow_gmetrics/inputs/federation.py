@@ -81,32 +81,28 @@ class Federation:
     async def run(self) -> None:
         """Poll until cancelled; returns at once where there are no sources."""
         self._publish(self.remotes)
-        thread = ThreadPoolExecutor(1, "federation")
-        try:
-            async with asyncio.TaskGroup() as group:
-                for source in self._sources:
-                    group.create_task(self._follow(source, thread), name=f"poll {source.name}")
-        finally:
-            thread.shutdown(wait=False, cancel_futures=True)
+        async with asyncio.TaskGroup() as group:
+            for source in self._sources:
+                group.create_task(self._follow(source), name=f"poll {source.name}")
 
-    async def _follow(self, source: SourceConfig, thread: Executor) -> None:
+    async def _follow(self, source: SourceConfig) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time() + random.random() * min(FIRST_PHASE, source.interval)
         while True:
             await asyncio.sleep(due - loop.time())
-            await self._poll(source, thread)
+            await self._poll(source)
             self._publish(self.remotes)
             missed = max(math.ceil((loop.time() - due) / source.interval), 1)
             due += missed * source.interval
 
-    async def _poll(self, source: SourceConfig, thread: Executor) -> None:
+    async def _poll(self, source: SourceConfig) -> None:
         """Ask the addresses, the one that was good last time first, until one gives a whole document."""
         before = self._remotes[source.name]
         problems: list[str] = []
         began = time.monotonic()
         for address in _in_order(source.addresses, before.address):
             try:
-                remote = await self._fetch(source, address, thread)
+                remote = await self._fetch(source, address)
             except (SflowGmetricsError, OSError, ValueError) as error:  # ValueError: a name that DNS cannot have
                 problems.append(f"{address}: {_reason(error)}")
                 continue
@@ -123,13 +119,17 @@ class Federation:
         elif before.address and before.address != remote.address:
             self._note(remote.name, "moved", f"now polled at {remote.address}: {'; '.join(problems)}")
 
-    async def _fetch(self, source: SourceConfig, address: str, thread: Executor) -> Remote:
-        """The document of one address. Raises InputError, OSError."""
+    async def _fetch(self, source: SourceConfig, address: str) -> Remote:
+        """The document of one address. Raises InputError, OSError.
+
+        It is read in a thread of its own: libxml2 keeps every name that stands in a document,
+        for as long as the thread lives.
+        """
         loop = asyncio.get_running_loop()
         reader = GangliaXmlReader(self._patience.largest)
         began = time.monotonic()
         whole = max(self._patience.whole, source.interval)
-        async with self._connected(address) as stream:
+        async with self._connected(address) as stream, _thread() as thread:
             fetched = self._clock()
             async with _within(whole, f"sends for longer than {whole:g} s: poll it less often, or its clusters"):
                 while data := await self._read(stream):
@@ -161,6 +161,16 @@ class Federation:
     def _note(self, name: str, event: str, text: str) -> None:
         count = self._notes.get((name, event), (0, ""))[0]
         self._notes[name, event] = (count + 1, text)
+
+
+@contextlib.asynccontextmanager
+async def _thread() -> AsyncIterator[Executor]:
+    """A thread that nobody waits for at the end."""
+    thread = ThreadPoolExecutor(1, "federation")
+    try:
+        yield thread
+    finally:
+        thread.shutdown(wait=False, cancel_futures=True)
 
 
 @contextlib.asynccontextmanager

@@ -8,6 +8,7 @@ import gzip
 import re
 import socket
 import struct
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
@@ -166,6 +167,16 @@ async def test_a_document_and_its_age() -> None:
         assert watcher.published[0] == (Remote("far"),), "the sources are known before they have answered"
         assert watcher.federation.remotes == watcher.published[-1]
         assert not watcher.federation.take_notes()
+
+
+@run
+async def test_the_thread_that_read_a_document_ends_with_it() -> None:
+    """And with it what libxml2 keeps: every name that stood in the document."""
+    async with peer(says(PLAIN)) as one, watching(one.address, interval=60) as watcher:
+        await watcher.until(good)
+        async with asyncio.timeout(15):
+            while any(thread.name.startswith("federation") for thread in threading.enumerate()):
+                await asyncio.sleep(0.01)
 
 
 @run
