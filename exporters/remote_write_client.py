@@ -54,6 +54,8 @@ class StoreClient:
                 return Answer(answer.status, _words(answer, text), _retry_after(answer.headers.get("Retry-After", "")))
         except TimeoutError:
             return Answer(0, f"does not answer within {self._config.timeout:g} s")
+        except aiohttp.ClientConnectorError as error:
+            return Answer(0, f"cannot be reached: {one_line(error.strerror or str(error))}")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Answer(0, one_line(str(error)) or type(error).__name__)
 
