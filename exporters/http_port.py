@@ -34,9 +34,14 @@ class Client(asyncio.Protocol):
     Where `admits` says no, nothing is passed on: the connection ends before anything is heard.
     """
 
-    def __init__(self, inner: asyncio.Protocol, admits: Callable[[asyncio.Transport], bool]) -> None:
+    def __init__(
+        self, inner: asyncio.Protocol, admits: Callable[[asyncio.Transport], bool], listener: socket.socket
+    ) -> None:
         self._inner: asyncio.Protocol | None = inner
         self._admits = admits
+        self.listener = listener
+        self.leaves = False
+        """The listener is closed: its next answer is its last."""
         self.refused = False
         self.transport: asyncio.Transport | None = None
         self.accepting: asyncio.Task[None] | None = None
@@ -129,7 +134,7 @@ async def _no_tls() -> ssl.SSLContext | None:
 
 
 class HttpPort:
-    """Accepts connections on all `listeners` until cancelled; each gets a `protocol()`.
+    """Accepts connections on all `listeners` until cancelled; each gets a `protocol()`. `listen_on` gives it others.
 
     `tls()` gives what a new connection is encrypted with, None for nothing; `admits` then says
     whether it may stay. `hung_up(why)` is told of each client that was not waited for any longer:
@@ -144,7 +149,8 @@ class HttpPort:
         admits: Callable[[asyncio.Transport], bool] = lambda _transport: True,
         hung_up: Callable[[str], None] = lambda _why: None,
     ) -> None:
-        self._listeners = listeners
+        self._listeners: dict[socket.socket, asyncio.Task[None] | None] = dict.fromkeys(listeners)
+        self._group: asyncio.TaskGroup | None = None
         self._protocol = protocol
         self._tls = tls
         self._admits = admits
@@ -165,12 +171,27 @@ class HttpPort:
     async def serve(self) -> None:
         """Accept clients for ever."""
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._watch())
+            async with asyncio.TaskGroup() as self._group:
+                self._group.create_task(self._watch())
                 for listener in self._listeners:
-                    group.create_task(self._accept(listener))
+                    self._listeners[listener] = self._group.create_task(self._accept(listener))
         finally:
+            self._group = None
             self.close()
+
+    def listen_on(self, listeners: list[socket.socket]) -> None:
+        """Listen on these from now on. Who has come to another is answered once more at the most."""
+        before, self._listeners = self._listeners, dict.fromkeys(listeners)
+        for listener, task in before.items():
+            if listener in self._listeners:
+                self._listeners[listener] = task
+            elif task is not None:
+                task.cancel()
+            else:
+                listener.close()
+        for listener, task in self._listeners.items():
+            if task is None and self._group is not None:
+                self._listeners[listener] = self._group.create_task(self._accept(listener))
 
     def close(self) -> None:
         """Listen no longer."""
@@ -184,6 +205,14 @@ class HttpPort:
         await asyncio.gather(*self._clients, return_exceptions=True)
 
     async def _accept(self, listener: socket.socket) -> None:
+        try:
+            await self._accept_all(listener)
+        finally:
+            listener.close()
+            for client in self._clients.values():
+                client.leaves = client.leaves or client.listener is listener
+
+    async def _accept_all(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
             while len(self._clients) >= CLIENTS:
@@ -195,7 +224,7 @@ class HttpPort:
                 await asyncio.sleep(0.1)  # out of file descriptors: it passes
                 continue
             connection.setblocking(False)
-            client = Client(self._protocol(), self._admits)
+            client = Client(self._protocol(), self._admits, listener)
             client.accepting = loop.create_task(self._serve(connection, client))
             self._clients[client.accepting] = client
             client.accepting.add_done_callback(self._clients.pop)
@@ -224,7 +253,8 @@ class HttpPort:
             await asyncio.sleep(PULSE)
             now = asyncio.get_running_loop().time()
             for client in list(self._clients.values()):
-                if client.deadline < now and not client.gone.is_set():
+                late = client.deadline < now or (client.leaves and client.why == "idle")
+                if late and not client.gone.is_set():
                     if client.why != "idle":
                         self._hung_up(client.why)
                     client.hang_up()

@@ -60,7 +60,8 @@ tr > .n { text-align: right; white-space: nowrap; overflow-wrap: normal } .n { t
 .bar.memory i { background: var(--memory) } .bar.busy i { background: var(--bad) }
 .kind { font-size: .78rem; padding: .08rem .55rem; border-radius: 1rem; background: var(--track); color: var(--soft) }
 code, pre { font-family: ui-monospace, monospace; font-size: .92em } pre { margin: .6rem 0 0 }
-footer { text-align: center }
+footer { text-align: center } .notice { margin-top: 1rem; padding: .7rem 1rem; border: 1px solid var(--bad);
+  border-left-width: 5px; border-radius: 8px; background: var(--card); overflow-wrap: anywhere }
 """
 
 _ICON = (
@@ -69,8 +70,8 @@ _ICON = (
 )
 
 
-def render(snapshot: Snapshot) -> bytes:
-    """The page in HTML."""
+def render(snapshot: Snapshot, notice: str = "") -> bytes:
+    """The page in HTML; a `notice` is something that its readers must know."""
     anchors = "".join(f'<a href="{escape(address)}">{escape(text)}</a>' for text, address in _links(snapshot))
     hosts = {pool.name: pool for pool in snapshot.pools}
     pools = overview(snapshot)
@@ -82,7 +83,7 @@ def render(snapshot: Snapshot) -> bytes:
         f'<meta http-equiv="refresh" content="{REFRESH}"><style>{_STYLE}</style></head><body>'
         "<header><div><h1>sflow_gmetrics</h1>"
         f'<p class="soft">Host sFlow in, Ganglia and Prometheus out &middot; version {escape(__version__)}</p></div>'
-        f"<nav>{anchors}</nav></header>{_figures(snapshot)}{body}{_agents(snapshot)}{_foot(snapshot)}</body></html>\n"
+        f"<nav>{anchors}</nav></header>{_notice(notice)}{_figures(snapshot)}{body}{_agents(snapshot)}{_foot(snapshot)}</body></html>\n"
     )
     return page.encode("utf-8")
 
@@ -95,6 +96,10 @@ def _links(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     yield from (("Metrics", "/metrics"), ("Targets", "/sd?by=host"), ("Healthy?", "/-/healthy"), ("Ready?", "/-/ready"))
     if snapshot.config.gmetad.authority.startswith(("http://", "https://")):
         yield "Ganglia", snapshot.config.gmetad.authority
+
+
+def _notice(text: str) -> str:
+    return f'<p class="notice">{escape(text)}</p>' if text else ""
 
 
 def _figures(snapshot: Snapshot) -> str:

@@ -110,6 +110,11 @@ class NewSamples(Sink):
         self._begin(max(milliseconds(time), self._time_ms + 1, self._newest_ms + 1))
         return self._end()
 
+    def after(self, other: NewSamples) -> NewSamples:
+        """Itself; what it takes first comes after all that another one has given, also after the ends of its series."""
+        self._time_ms = max(self._time_ms, other._time_ms)
+        return self
+
     def _begin(self, time_ms: int) -> None:
         self._rows_before, self._rows = self._rows, {}
         self._live_before, self._live = self._live, _Live({}, {})

@@ -70,7 +70,7 @@ class RequestQueue:
     """`add` may be called while another thread sends. Times are seconds of any clock that does not go back."""
 
     def __init__(self, config: RemoteWriteConfig) -> None:
-        self._config = config
+        self.config = config
         self._lock = threading.Lock()
         self._requests: deque[Request] = deque()
         self._sending: Request | None = None
@@ -97,7 +97,7 @@ class RequestQueue:
         """Queue the samples of a snapshot, one in each encoded series."""
         requests = []
         rest = iter(series)
-        while some := list(islice(rest, self._config.max_samples_per_send)):
+        while some := list(islice(rest, self.config.max_samples_per_send)):
             requests.append(Request(compress(some), len(some)))
         if requests:
             last = requests.pop()
@@ -110,13 +110,20 @@ class RequestQueue:
     def _shrink(self) -> None:
         """Drop the oldest requests, but never the one that is on its way."""
         dropped = 0
-        while self._requests and self._pending > self._config.queue:
+        while self._requests and self._pending > self.config.queue:
             oldest = self._requests.popleft()
             dropped += oldest.samples
             self._pending -= oldest.samples
         if dropped:
             self._dropped += dropped
-            self._note("dropped", f"more than {self._config.queue:,} samples wait; the oldest are dropped", dropped)
+            self._note("dropped", f"more than {self.config.queue:,} samples wait; the oldest are dropped", dropped)
+
+    def drop(self) -> None:
+        """Nothing of this will be sent."""
+        with self._lock:
+            self._dropped += self._pending
+            self._requests.clear()
+            self._sending, self._pending = None, 0
 
     def take(self) -> Request | None:
         """The request to be sent now, the one that came to nothing before all others."""
@@ -153,7 +160,7 @@ class RequestQueue:
         if self._away_since is None:
             self._away_since = now
         self._note("away", f"{answer.words}; {self._pending:,} samples wait")
-        self._pause = min(2 * self._pause or self._config.min_backoff, self._config.max_backoff)
+        self._pause = min(2 * self._pause or self.config.min_backoff, self.config.max_backoff)
         pause = self._pause * random.uniform(0.5, 1.0)
         self._again = now + max(pause, min(answer.retry_after, LONGEST_WAIT))
 

@@ -7,7 +7,8 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from typing import Any
 
 from prometheus_client import Metric
 
@@ -34,8 +35,43 @@ class RemoteWriter:
     """
 
     def __init__(self, config: Config, snapshot: Callable[[], Snapshot], others: Others = tuple) -> None:
+        self._snapshot = snapshot
+        self._others = others
+        self._ended: dict[str, Endpoint] = {}
+        self._endpoints: list[Endpoint] = []
+        self._endpoints = self.prepare(config)
+
+    def prepare(self, config: Config) -> list[Endpoint]:
+        """The endpoints of another configuration; those that stay as they are are the same. Raises ConfigError."""
         instance = default_instance(config.web.listen)
-        self._endpoints = [_Endpoint(one, snapshot, instance, others) for one in config.remote_write]
+        there = {one.name: one for one in self._endpoints}
+
+        def endpoint(wanted: RemoteWriteConfig) -> Endpoint:
+            found = there.get(wanted.endpoint)
+            if found is not None and (found.config, found.instance) == (wanted, instance):
+                return found
+            return Endpoint(wanted, self._snapshot, instance, self._others)
+
+        return list(map(endpoint, config.remote_write))
+
+    def take(self, endpoints: list[Endpoint]) -> None:
+        """From now on write to these; one that is new goes on where an earlier one of its name has ended."""
+        before = self._endpoints
+        self._ended |= {one.name: one for one in before if one not in endpoints}
+        for one in endpoints:
+            if one not in before and one.name in self._ended:
+                one.follow(self._ended.pop(one.name))
+        self._endpoints = endpoints
+
+    def settle(self) -> None:
+        """Drop what waits for stores that are written to no more. What became of all before stays counted."""
+        for one in self._ended.values():
+            one.queue.drop()
+
+    def tasks(self) -> Iterator[Callable[[], Coroutine[Any, Any, None]]]:
+        """What writes to each store until cancelled, and then says that all series have ended, to those who listen."""
+        for one in self._endpoints:
+            yield one.run
 
     @property
     def stats(self) -> Mapping[str, Stats]:
@@ -46,11 +82,11 @@ class RemoteWriter:
         """What is to be said since the last call, by store and event."""
         return {(one.name, event): note for one in self._endpoints for event, note in one.queue.take_notes().items()}
 
-    async def run(self) -> None:
-        """Write until cancelled; then say that all series have ended, to those who listen."""
-        async with asyncio.TaskGroup() as group:
-            for one in self._endpoints:
-                group.create_task(one.run(), name=f"remote write to {one.name}")
+
+def _same_series(one: RemoteWriteConfig, other: RemoteWriteConfig) -> bool:
+    """Whether both have the same samples of the same names."""
+    keys = ("url", "levels", "groups", "include", "exclude", "external_labels", "rename_labels")
+    return all(getattr(one, key) == getattr(other, key) for key in keys)
 
 
 def check_store(config: RemoteWriteConfig) -> None:
@@ -66,16 +102,18 @@ def default_instance(web_listen: Iterable[str]) -> str:
     return f"{host}:{ports[0]}" if ports else host
 
 
-class _Endpoint:
+class Endpoint:
     """One store: its queue, and the two loops that fill and empty it."""
 
     def __init__(
         self, config: RemoteWriteConfig, snapshot: Callable[[], Snapshot], instance: str, others: Others
     ) -> None:
         check_labels(config, f"remote_write ({config.endpoint})")
+        self.config, self.instance = config, instance
         self.name = config.endpoint
         self.queue = RequestQueue(config)
-        self._interval = config.interval
+        self._before: Endpoint | None = None
+        self._goes_on = False
         self._client = StoreClient(config)
         self._samples = NewSamples(config, instance)
         self._snapshot = snapshot
@@ -83,8 +121,20 @@ class _Endpoint:
         self._gathering = threading.Lock()
         self._filled = asyncio.Event()
 
+    def follow(self, before: Endpoint) -> None:
+        """Go on where another one ends: with what waits in its queue, and if no series changes, without a break."""
+        self.queue, self._before = before.queue, before
+        self.queue.config = self.config
+        before._goes_on = self.instance == before.instance and _same_series(self.config, before.config)
+
     async def run(self) -> None:
         """Gather and send until cancelled."""
+        if self._before is not None:
+            self._gathering = self._before._gathering
+            self._samples = (
+                self._before._samples if self._before._goes_on else self._samples.after(self._before._samples)
+            )
+            self._before = None
         sending = asyncio.create_task(self._send())
         try:
             await self._gather()
@@ -96,7 +146,7 @@ class _Endpoint:
     async def _gather(self) -> None:
         due = time.monotonic()
         while True:
-            due = max(due + self._interval, time.monotonic())
+            due = max(due + self.config.interval, time.monotonic())
             await asyncio.sleep(due - time.monotonic())
             try:
                 await asyncio.to_thread(self._add)
@@ -130,6 +180,9 @@ class _Endpoint:
 
     async def _finish(self) -> None:
         """The newest samples and the ends of all series, as far as the store takes them at once."""
+        if self._goes_on:
+            await self._client.close()
+            return
         try:
             async with asyncio.timeout(LAST_WORDS):
                 await asyncio.to_thread(self._add, end=True)

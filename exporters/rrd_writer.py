@@ -53,11 +53,16 @@ class Stats:
 
 
 class RrdWriter:
-    """Between ticks and an engine. `add` may be called while `flush` is at work in another thread."""
+    """Between ticks and an engine. `add` may be called while `flush` is at work in another thread.
 
-    def __init__(self, config: RrdConfig, engine: Engine) -> None:
+    `earlier` is what a writer has counted that has ended: what it has left in its queue is lost.
+    """
+
+    def __init__(self, config: RrdConfig, engine: Engine, earlier: Stats | None = None) -> None:
+        earlier = earlier or Stats()
         self._engine = engine
         self._queue = RrdQueue(config)
+        self._queue.dropped = earlier.dropped + earlier.queued
         self._creations = max(config.creations, 1)
         self._may_create = float(self._creations)
         self._troubled: list[tuple[float, int, QueuedFile]] = []  # a heap by the time of the next attempt
@@ -68,8 +73,8 @@ class RrdWriter:
         self._away_since = 0.0
         self._again = 0.0
         self._pause = 0
-        self._stored = self._errors = self._created = 0
-        self._last_write = 0.0
+        self._stored, self._errors, self._created = earlier.stored, earlier.errors, earlier.created
+        self._last_write = earlier.last_write
 
     @property
     def stats(self) -> Stats:

@@ -23,6 +23,9 @@ from .selection import Selection
 
 _EOF = b"# EOF\n"
 
+ReadState = Callable[[], tuple[bool, float] | None]
+"""Whether a file, as it was read last, is in use, and when what is in use was read; None without a file."""
+
 
 class Runtime:
     """Counts what is rendered and served, and asks the others when it is read.
@@ -77,17 +80,22 @@ class Runtime:
         """Show how many HTTP connections are open."""
         self._connections.set_function(count)
 
-    def watch_web_config(self, good: Callable[[], bool], loaded: Callable[[], float]) -> None:
-        """Show whether the web configuration file is good, and when it was read last and was."""
-        for name, text, value in (
-            ("sflow_collector_web_config_last_reload_successful", "Whether the web configuration file is good.", good),
-            (
+    def watch_config(self, state: ReadState, web_state: ReadState) -> None:
+        """Show whether the files of the configuration and of the web port are what is in use."""
+        self.registry.register(
+            _ReadFile(
+                "sflow_collector_config_last_reload_successful",
+                "sflow_collector_config_last_reload_success_timestamp_seconds",
+                state,
+            )
+        )
+        self.registry.register(
+            _ReadFile(
+                "sflow_collector_web_config_last_reload_successful",
                 "sflow_collector_web_config_last_reload_success_timestamp_seconds",
-                "When it was read last and was good.",
-                loaded,
-            ),
-        ):
-            prometheus_client.Gauge(name, text, registry=self.registry).set_function(value)
+                web_state,
+            )
+        )
 
     def answered(self, endpoint: str, code: int) -> None:
         """A request has been answered."""
@@ -134,6 +142,25 @@ class _Chosen:
     def collect(self) -> Iterable[Metric]:
         """The families that are wanted."""
         return (one for one in self._registry.collect() if self._selection.wants(_page_name(one)))
+
+
+class _ReadFile(Collector):
+    """Whether what is in a file is what holds."""
+
+    def __init__(self, successful: str, timestamp: str, state: ReadState) -> None:
+        self._successful, self._timestamp, self._state = successful, timestamp, state
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing beforehand: there may be no file."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """The two families, where there is a file."""
+        state = self._state()
+        if state is not None:
+            good, loaded = state
+            yield GaugeMetricFamily(self._successful, "Whether the file, as it was read last, is in use.", value=good)
+            yield GaugeMetricFamily(self._timestamp, "When what is in use was read.", value=loaded)
 
 
 class _Others(Collector):

@@ -28,8 +28,11 @@ LINE = 2048
 """The longest request line in bytes."""
 
 
-def listen_tcp(host: str, port: int, what: str, *, only_v6: bool = False) -> socket.socket:
-    """A listening TCP socket; with `only_v6`, [::] leaves IPv4 alone. Raises InputError: `what` and the cure."""
+def listen_tcp(host: str, port: int, what: str, *, only_v6: bool = False, shared: bool = False) -> socket.socket:
+    """A listening TCP socket; with `only_v6`, [::] leaves IPv4 alone. Raises InputError: `what` and the cure.
+
+    With `shared` it does not mind those of ours that are shared at the moment (SO_REUSEPORT).
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
@@ -39,10 +42,12 @@ def listen_tcp(host: str, port: int, what: str, *, only_v6: bool = False) -> soc
         raise InputError(f"{what}: {host}:{port}: {error.strerror or error}") from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
         if family == socket.AF_INET6 and only_v6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind(address)
         listener.listen(256)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
         listener.setblocking(False)
     except OSError as error:
         listener.close()
@@ -69,7 +74,7 @@ class XmlPort:
         trusts: Callable[[str], bool] = lambda _address: True,
     ) -> None:
         self.port: int = listener.getsockname()[1]
-        self._listener = listener
+        self.listener = listener
         self._render = render
         self._trusts = trusts
         self._clients: dict[asyncio.Task[None], float] = {}
@@ -83,7 +88,7 @@ class XmlPort:
             while True:
                 await self._make_room()
                 try:
-                    client, peer = await loop.sock_accept(self._listener)
+                    client, peer = await loop.sock_accept(self.listener)
                 except OSError:
                     await asyncio.sleep(0.1)  # out of file descriptors: it passes
                     continue
@@ -104,7 +109,7 @@ class XmlPort:
 
     def close(self) -> None:
         """Listen no longer."""
-        self._listener.close()
+        self.listener.close()
 
     async def _make_room(self) -> None:
         """Wait until a client can be taken, at the cost of one that stands still if need be."""

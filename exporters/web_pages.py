@@ -39,13 +39,17 @@ class PrometheusPages:
         snapshot: Callable[[], Awaitable[Snapshot]],
         others: Callable[[], Iterable[str]],
     ) -> None:
-        self._config = config
+        self.use(config)
         self._render = render
         self._snapshot = snapshot
         self._others = others
-        self._usual = Selection.of(config)
         self._one_at_a_time = asyncio.Lock()
         self._waiting = 0
+
+    def use(self, config: Config) -> None:
+        """From now on this is the configuration."""
+        self._config = config
+        self._usual = Selection.of(config)
 
     def routes(self) -> list[web.RouteDef]:
         """Paths and what answers there."""

@@ -82,6 +82,16 @@ class WebSecurity:
         notes, self._notes = self._notes, {}
         return notes
 
+    def become(self, other: WebSecurity) -> None:
+        """Let hold from now on what another one has read."""
+        self._path, self._files, self._stamp, self.settings = other._path, other._files, other._stamp, other.settings
+        self.good, self.loaded = other.good, other.loaded
+
+    @property
+    def state(self) -> tuple[bool, float] | None:
+        """Whether the file, as it is now, is what holds, and when it was read last and was; None without one."""
+        return (self.good, self.loaded) if self._path is not None else None
+
     def close(self) -> None:
         """The end."""
         self._users.close()

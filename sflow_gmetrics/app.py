@@ -8,25 +8,30 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
 
-from exporters.remote_writer import RemoteWriter
+from aiohttp import web
+
 from exporters.runtime import Runtime
+from exporters.web_door import Door
+from exporters.web_reload import reload_routes
 
 from . import memory
 from .collector import Collector
 from .config import OFF, Config
+from .crew import Crew, Run, Threaded
 from .derive import derive_snapshot
 from .errors import InputError
 from .events import EventLog
-from .inputs.federation import Federation
-from .notify import Notifier, Part, Watchdog
+from .logs import set_up as set_up_log
+from .notify import Notifier, Watchdog
+from .outputs import Outputs
 from .pages import Pages
 from .ports import Listening, Ports
+from .reconfigure import reconfigure
+from .reload import Read, Reload
 from .remote import Remote
 from .snapshot import Snapshot
-from .storage import Storage, ViewFiles
 
 log = logging.getLogger("sflow_gmetrics")
 
@@ -36,46 +41,36 @@ AT_ONCE = 16
 """How many datagrams are taken before somebody else may have the lock."""
 PULSE = 1.0
 """Seconds between two looks at what is gone, and what has been noticed."""
-PAUSE = 10.0
-"""Seconds after which a task that has met a fault of ours begins again."""
-
-
-class Threaded(Part, Protocol):
-    """What runs in a thread of its own, and is watched. `stop` may come before `start`, and returns at the end."""
-
-    def start(self) -> None:
-        """Begin."""
-
-    def stop(self) -> None:
-        """End."""
 
 
 class App:
     """A collector with its inputs and outputs. `run` returns when `stop` has been called.
 
-    What runs beside the ports stands in `_tasks` (in the event loop) or `_threads`; whoever has
-    something to say in the log gives its `take_notes` to `events.follow`.
+    What runs stands in `_tasks` (in the event loop) or `_threads`; whoever has something to say in
+    the log gives its `take_notes` to `events.follow`. `read` gives the configuration as it is by then.
     """
 
-    def __init__(self, config: Config, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, config: Config, clock: Callable[[], float] = time.time, read: Read | None = None) -> None:
         self.config = config
         self.collector = Collector(config)
         self.events = EventLog()
         self._clock = clock
         self._lock = threading.Lock()
-        self._storage = Storage(config.rrd, self.snapshot, clock) if config.rrd.root else None
-        self._federation = Federation(config.gmetad.sources, self._take_remotes) if config.gmetad.sources else None
-        self._views = ViewFiles(config.views, self.snapshot, clock) if config.views.directory else None
-        self._remote_writer = RemoteWriter(config, self.snapshot, lambda: self._runtime.registry.collect())
-        self._runtime = Runtime(
-            lambda: self._storage.state if self._storage is not None else None,
-            lambda: self.collector.remotes,
-            lambda: self._remote_writer.stats,
+        self._settled = threading.Lock()
+        """Whoever holds it sees the collector in one configuration."""
+        self.outputs = Outputs(
+            config, self.snapshot, self._take_remotes, lambda: self._runtime.registry.collect(), clock
         )
-        self.pages = Pages(config, self.snapshot, self._runtime)
+        self._runtime = Runtime(self.outputs.stored, lambda: self.collector.remotes, self.outputs.written)
+        self._reload = Reload(read, self._apply)
+        self.pages = Pages(config, self.snapshot, self._runtime, self._reload.notice)
         pages = self.pages
-        self.ports = Ports(config, self.receive, pages.page, pages.answer, pages.application, self._runtime)
+        self.ports = Ports(config, self.receive, pages.page, pages.answer, self._application, self._runtime)
+        self._runtime.watch_config(lambda: self._reload.state, lambda: self.ports.web_config)
         self.notifier = Notifier()
+        self._watchdog = Watchdog(self.notifier, self._threads, self._status)
+        self._crew = Crew()
+        self._reloading: set[asyncio.Task[str]] = set()
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._follow()
@@ -84,30 +79,23 @@ class App:
         """Whoever notices something that is worth a line in the log."""
         self.events.follow("agent", self._take_notes)
         self.events.follow("web", self.ports.take_notes)
-        self.events.follow("remote write to", self._remote_writer.take_notes)
-        if self._federation is not None:
-            self.events.follow("source", self._federation.take_notes)
-        if self._storage is not None:
-            self.events.follow("RRD", self._storage.take_notes)
-        if self._views is not None:
-            self.events.follow("views", self._views.take_notes)
+        self.outputs.follow(self.events)
 
-    def _tasks(self) -> Iterator[Callable[[], Coroutine[Any, Any, None]]]:
+    def _application(self, ready: Callable[[], bool], door: Door) -> web.Application:
+        routes = reload_routes(self.begin_reload, lambda: self.config.web.lifecycle)
+        return self.pages.application(ready, door, routes)
+
+    def _tasks(self) -> Iterator[Run]:
         """What runs in the event loop until it is cancelled."""
         yield self._watch
-        yield Watchdog(self.notifier, self._threads, self._status).run
+        yield self._watchdog.run
         yield from self.ports.tasks()
-        yield self._remote_writer.run
-        if self._federation is not None:
-            yield self._federation.run
-        if self._views is not None:
-            yield self._views.run
+        yield from self.outputs.tasks()
 
     def _threads(self) -> Iterator[Threaded]:
         """What has a thread of its own."""
         yield from self.ports.inputs
-        if self._storage is not None:
-            yield self._storage
+        yield from self.outputs.threads()
 
     # --- state
 
@@ -130,7 +118,7 @@ class App:
     def snapshot(self) -> Snapshot:
         """The state now."""
         drops = self.ports.kernel_drops()
-        with self._lock:
+        with self._settled, self._lock:
             self.collector.kernel_drops = drops
             now = self._clock()
             self.collector.sweep(now)
@@ -165,38 +153,72 @@ class App:
 
     async def _run(self, started: Callable[[Listening], None] | None) -> None:
         self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
+        self._stop, self._started = asyncio.Event(), asyncio.Event()
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._loop.add_signal_handler(number, self._stop.set)
-            self._loop.add_signal_handler(signal.SIGHUP, self._decline_reload)
-        tasks: list[asyncio.Task[None]] = []
+            self._loop.add_signal_handler(signal.SIGHUP, self.begin_reload)
         try:
             listening = await self.ports.open()
             self.collector.receive_buffer = self.ports.receive_buffer
-            tasks = [self._loop.create_task(_for_ever(one)) for one in self._tasks()]
             memory.tune()
-            for thread in self._threads():
-                thread.start()
+            await self._crew.become(self._tasks(), self._threads())
             listening.log()
             self.notifier.ready(self._status())
+            self._started.set()
             if started is not None:
                 started(listening)
             await self._stop.wait()
             log.info("ending")
             self.notifier.stopping()
         finally:
-            for one in tasks:
+            for one in self._reloading:
                 one.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*self._reloading, return_exceptions=True)
+            await self._crew.end_tasks()
             await self.ports.close()
             for thread in self._threads():
                 thread.stop()
 
-    def _decline_reload(self) -> None:
+    # --- another configuration
+
+    def begin_reload(self) -> asyncio.Task[str]:
+        """Read the configuration again, from the event loop. Gives why that of before stays in use, or ""."""
+        assert self._loop is not None
+        task = self._loop.create_task(self._read_again())
+        self._reloading.add(task)
+        task.add_done_callback(self._reloading.discard)
+        return task
+
+    async def _read_again(self) -> str:
+        await self._started.wait()
         self.notifier.reloading()
-        log.warning("SIGHUP: the configuration is read at the start only; restart the program to change it")
-        self.notifier.ready(self._status())
+        try:
+            return await self._reload.run()
+        finally:
+            self.pages.use(self.config)
+            self.notifier.ready(self._status())
+
+    async def _apply(self, config: Config) -> None:
+        """Go on with this configuration, or raise ConfigError or InputError and change nothing."""
+        check_inputs(config)
+        endpoints = self.outputs.prepare(config)
+        prepared = await asyncio.to_thread(self.ports.prepare, config)
+        await asyncio.to_thread(self._reconfigure, config)
+        before, self.config = self.config, config
+        if config.log != before.log:
+            set_up_log(config.log)
+        await self.outputs.take(config, endpoints)
+        listened, listening = self.ports.listening, self.ports.take(prepared)
+        self.collector.receive_buffer = self.ports.receive_buffer
+        await self._crew.become(self._tasks(), self._threads())
+        self.outputs.settle()
+        if listening != listened:
+            listening.log()
+
+    def _reconfigure(self, config: Config) -> None:
+        with self._settled, self._lock:
+            reconfigure(self.collector, config, self._pause)
 
     async def _watch(self) -> None:
         """Forget what is gone, and log what has been noticed."""
@@ -208,18 +230,13 @@ class App:
             self.events.write()
 
 
-async def _for_ever(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a task; a fault in it, which should not be, is logged with its place and does not end it."""
-    while True:
-        try:
-            return await run()
-        except Exception:
-            log.exception("%s has met a fault that should not be; it begins again", run.__qualname__)
-            await asyncio.sleep(PAUSE)
-
-
-def serve(config: Config, started: Callable[[Listening], None] | None = None) -> None:
-    """Run the program until it is told to end. Raises InputError where a port cannot be opened."""
+def check_inputs(config: Config) -> None:
+    """Raises InputError where nothing would ever be heard."""
     if all(address in OFF for address in config.sflow.listen):
         raise InputError("[sflow] listen: no address is set, so nothing would ever be heard")
-    App(config).run(started)
+
+
+def serve(config: Config, started: Callable[[Listening], None] | None = None, read: Read | None = None) -> None:
+    """Run the program until it is told to end. Raises InputError where a port cannot be opened."""
+    check_inputs(config)
+    App(config, read=read).run(started)

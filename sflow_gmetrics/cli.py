@@ -11,6 +11,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -194,21 +195,24 @@ def _positive(text: str) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    if options.config:
-        config = load_config(options.config)
-    else:
-        config = _free_ports(parse_config(DEMO_CONFIG)) if options.demo else Config()
-    set_up_log(LogConfig(options.log_format or config.log.format, options.log_level or config.log.level))
+    def read() -> Config:
+        if options.config:
+            config = load_config(options.config)
+        else:
+            config = _free_ports(parse_config(DEMO_CONFIG)) if options.demo else Config()
+        log_format, level = options.log_format or config.log.format, options.log_level or config.log.level
+        return replace(config, log=LogConfig(log_format, level))
+
+    config = read()
+    set_up_log(config.log)
     if options.demo:
         return _demo(config)
-    serve(config)
+    serve(config, read=read if options.config else None)
     return 0
 
 
 def _free_ports(config: Config) -> Config:
     """The demonstration's ports, or others where they are taken."""
-    from dataclasses import replace
-
     from .inputs.ports import port_or_free
 
     return replace(

@@ -141,7 +141,8 @@ class WebConfig:
     """[web]: the HTTP port with /metrics and the landing page.
 
     `levels` are what /metrics is made of, and `groups` the families that are switched on;
-    `created_series` shows when counters began. `config_file` is an exporter-toolkit web configuration.
+    `created_series` shows when counters began. `config_file` is an exporter-toolkit web
+    configuration. `lifecycle` lets who may ask for pages also POST to /-/reload.
     """
 
     listen: tuple[str, ...] = ("0.0.0.0:9343",)
@@ -149,6 +150,7 @@ class WebConfig:
     levels: tuple[str, ...] = WEB_LEVELS
     groups: tuple[str, ...] = USUAL_GROUPS
     created_series: bool = False
+    lifecycle: bool = False
 
 
 @dataclass(frozen=True, slots=True)

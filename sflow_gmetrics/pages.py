@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import partial
 from typing import TypeVar, cast
 
@@ -38,25 +38,42 @@ def _views(snapshot: Snapshot) -> bytes:
 _RENDERERS: Mapping[str, Callable[[Snapshot], bytes]] = {
     "gmond": gmond.render,
     "gmetad": gmetad.render,
-    "landing": landing.render,
     "views": _views,
 }
 
 
 class Pages:
-    """Renders pages of `snapshot()`; what `runtime` says of the program stands behind those of Prometheus."""
+    """Renders pages of `snapshot()`; what `runtime` says of the program stands behind those of Prometheus.
 
-    def __init__(self, config: Config, snapshot: Callable[[], Snapshot], runtime: Runtime) -> None:
+    The landing page has `notice()` at its head, if that is not empty.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        snapshot: Callable[[], Snapshot],
+        runtime: Runtime,
+        notice: Callable[[], str] = lambda: "",
+    ) -> None:
         self._snapshot = snapshot
         self._runtime = runtime
+        self._notice = notice
         self._usual = Selection.of(config)
         self.prometheus = PrometheusPages(config, self.metrics, self.snapshot, runtime.families)
         self._made: dict[Hashable, tuple[float, object]] = {}
         self._making: dict[Hashable, asyncio.Lock] = {}
 
-    def application(self, ready: Callable[[], bool], door: Door) -> web.Application:
-        """What the HTTP port serves behind the door; `ready` says whether the collector listens."""
-        return make_app(self.page, ready, self.prometheus.routes(), door)
+    def use(self, config: Config) -> None:
+        """From now on this is the configuration: what has been made before is not given to anybody again."""
+        self._usual = Selection.of(config)
+        self.prometheus.use(config)
+        self._made, self._making = {}, {}
+
+    def application(
+        self, ready: Callable[[], bool], door: Door, routes: Iterable[web.RouteDef] = ()
+    ) -> web.Application:
+        """What the HTTP port serves behind the door, and other routes; `ready` says whether the collector listens."""
+        return make_app(self.page, ready, [*self.prometheus.routes(), *routes], door)
 
     async def page(self, name: str) -> bytes:
         """A page."""
@@ -88,16 +105,19 @@ class Pages:
 
     async def _shared(self, key: Hashable, make: Callable[[], T], rest: float = 0.0) -> T:
         """What `make` makes in a thread: once for all who ask for this key while it is fresh."""
+        made = self._made
         async with self._making.setdefault(key, asyncio.Lock()):
-            end, thing = self._made.get(key, (0.0, None))
+            end, thing = made.get(key, (0.0, None))
             begin = time.monotonic()
             if begin >= end:
                 thing = await asyncio.to_thread(make)
                 now = time.monotonic()
-                self._made[key] = (now + max(FRESH, rest * (now - begin)), thing)
+                made[key] = (now + max(FRESH, rest * (now - begin)), thing)
             return cast("T", thing)
 
     def _render(self, name: str) -> bytes:
+        if name == "landing":
+            return self._runtime.timed(name, lambda: landing.render(self._snapshot(), self._notice()))
         return self._runtime.timed(name, lambda: _RENDERERS[name](self._snapshot()))
 
     def _render_metrics(self, selection: Selection, openmetrics: bool, snapshot: Callable[[], Snapshot]) -> bytes:

@@ -1,9 +1,14 @@
-"""Every port of the program: which are opened, or taken from systemd, and what answers there."""
+"""Every port of the program: which are opened, or taken from systemd, and what answers there.
+
+With another configuration, a port whose address is the same stays open; new ones are opened before
+old ones are closed, and if one cannot be, all stays as it was.
+"""
 
 from __future__ import annotations
 
 import logging
 import socket
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +21,10 @@ from exporters.tcp import InteractivePort, XmlPort, listen_tcp
 from exporters.web_door import Door
 from exporters.web_security import WebSecurity
 
-from .activation import passed_sockets
+from .activation import PORTS, passed_sockets
 from .config import OFF, Config, split_address
-from .errors import InputError
+from .errors import SflowGmetricsError
+from .inputs.ports import sharing
 from .inputs.udp import UdpInput
 from .pools import trusted
 
@@ -63,6 +69,49 @@ class Listening:
                 log.info(text, join_address(*output))
 
 
+_KEYS = {
+    "sflow": "[sflow] listen",
+    "gmond": "[gmond] listen",
+    "gmetad-xml": "[gmetad] xml_listen",
+    "gmetad-interactive": "[gmetad] interactive_listen",
+    "web": "[web] listen",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one of our ports is to be; `nth` tells apart those with the same address, `only_v6` leaves IPv4 alone.
+
+    A port that systemd has passed has no host.
+    """
+
+    port: str
+    host: str
+    number: int
+    only_v6: bool = False
+    nth: int = 0
+
+
+Opened = UdpInput | XmlPort | socket.socket
+"""What stands at a place: a socket where HTTP is spoken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is ready for another configuration: every place that it has, those that are new among them, and TLS."""
+
+    config: Config
+    opened: dict[Place, Opened]
+    new: list[Opened]
+    security: WebSecurity
+
+    def discard(self) -> None:
+        """Close what has been opened: it is not needed."""
+        for one in self.new:
+            _close(one)
+        self.security.close()
+
+
 class Ports:
     """The ports of a configuration.
 
@@ -78,7 +127,6 @@ class Ports:
         application: Callable[[Callable[[], bool], Door], web.Application],
         runtime: Runtime,
     ) -> None:
-        self.inputs: list[UdpInput] = []
         self.listening: Listening | None = None
         self._config = config
         self._receive = receive
@@ -86,44 +134,80 @@ class Ports:
         self._answer = answer
         self._application = application
         self._runtime = runtime
-        self._xml: list[XmlPort] = []
+        self._opened: dict[Place, Opened] = {}
+        self._closed: list[UdpInput] = []
+        self._trusts = trusted(config.gmetad.trusted_hosts)
         self._security = WebSecurity(config.web.config_file)
         self._http: HttpPort | None = None
         self._runner: web.AppRunner | None = None
 
     async def open(self) -> Listening:
         """Open every port. Raises InputError for the first that cannot be."""
-        gmetad = self._config.gmetad
-        trusts = trusted(gmetad.trusted_hosts)
-        passed = passed_sockets(self._config)
-
-        def xml(listener: socket.socket) -> XmlPort:
-            return XmlPort(listener, lambda: self._document("gmond", self._page("gmond")))
-
-        def tree(listener: socket.socket) -> XmlPort:
-            return XmlPort(listener, lambda: self._document("gmetad-xml", self._page("gmetad")), trusts)
-
-        def asked(listener: socket.socket) -> XmlPort:
-            return InteractivePort(
-                listener, lambda line: self._document("gmetad-interactive", self._answer(line)), trusts
-            )
-
-        sflow = self._open_inputs(passed["sflow"])
-        ports = (
-            self._open_xml("[gmond] listen", self._config.gmond.listen, passed["gmond"], xml),
-            self._open_xml("[gmetad] xml_listen", gmetad.xml_listen, passed["gmetad-xml"], tree),
-            self._open_xml(
-                "[gmetad] interactive_listen", gmetad.interactive_listen, passed["gmetad-interactive"], asked
-            ),
+        for port, sockets in passed_sockets(self._config).items():
+            for nth, one in enumerate(sockets):
+                self._opened[Place(port, "", 0, nth=nth)] = self._adopt(port, one)
+        prepared = self.prepare(self._config)
+        security = self._security
+        self._runner = web.AppRunner(
+            self._application(lambda: self.listening is not None, Door(self._runtime.answered, security)),
+            access_log=None,
+            shutdown_timeout=1.0,
         )
-        webs = await self._open_web(passed["web"])
-        self.listening = Listening(sflow, ports[0], webs, ports[1], ports[2], self._security.settings.tls is not None)
+        await self._runner.setup()
+        assert self._runner.server is not None
+        self._http = HttpPort([], self._runner.server, security.tls, security.admits, self._runtime.hung_up)
+        http = self._http
+        self._runtime.watch_connections(lambda: http.connections)
+        return self.take(prepared)
+
+    def prepare(self, config: Config) -> Prepared:
+        """Open what another configuration has and is not there. Raises ConfigError, InputError: all is as it was."""
+        security = WebSecurity(config.web.config_file)
+        passed = [place for place in self._opened if not place.host]
+        wanted = [place for place in _places(config) if all(place.port != one.port for one in passed)]
+        leaving = [_socket(one) for place, one in self._opened.items() if place not in passed + wanted]
+        opened, new = {place: self._opened[place] for place in passed}, []
+        try:
+            with sharing(leaving):
+                for place in wanted:
+                    found = self._opened.get(place)
+                    opened[place] = one = found or self._open(place, config, shared=bool(leaving))
+                    if not found:
+                        new.append(one)
+        except SflowGmetricsError:
+            Prepared(config, {}, new, security).discard()
+            raise
+        return Prepared(config, opened, new, security)
+
+    def take(self, prepared: Prepared) -> Listening:
+        """From now on the ports are these; `inputs` and `tasks` say what has to run for them, and what no longer."""
+        config, before = prepared.config, self._opened
+        self._config, self._opened = config, prepared.opened
+        self._closed += [
+            one for place, one in before.items() if place not in self._opened and isinstance(one, UdpInput)
+        ]
+        self._trusts = trusted(config.gmetad.trusted_hosts)
+        self._security.become(prepared.security)
+        prepared.security.close()
+        assert self._http is not None
+        self._http.listen_on([one for one in self._opened.values() if isinstance(one, socket.socket)])
+        self._size_buffers(config.sflow.receive_buffer)
+        addresses = {port: tuple(self._addresses(port)) for port in PORTS}
+        gmond, tree, asked = ((*addresses[port], None)[0] for port in ("gmond", "gmetad-xml", "gmetad-interactive"))
+        tls = self._security.settings.tls is not None
+        self.listening = Listening(addresses["sflow"], gmond, addresses["web"], tree, asked, tls)
         return self.listening
+
+    @property
+    def inputs(self) -> list[UdpInput]:
+        """The threads that receive."""
+        return [one for one in self._opened.values() if isinstance(one, UdpInput)]
 
     def tasks(self) -> Iterator[Serve]:
         """What serves readers in the event loop."""
-        for port in self._xml:
-            yield port.serve
+        for one in self._opened.values():
+            if isinstance(one, XmlPort):
+                yield one.serve
         if self._http is not None:
             yield self._http.serve
 
@@ -133,8 +217,9 @@ class Ports:
 
     async def close(self) -> None:
         """Close those for readers; an input closes itself when it is stopped."""
-        for port in self._xml:
-            port.close()
+        for one in self._opened.values():
+            if isinstance(one, XmlPort):
+                one.close()
         if self._http is not None:
             self._http.close()
         if self._runner is not None:
@@ -143,9 +228,14 @@ class Ports:
             await self._http.end()
         self._security.close()
 
+    @property
+    def web_config(self) -> tuple[bool, float] | None:
+        """Whether the file of the web port is in use, and when what is in use was read; None without one."""
+        return self._security.state
+
     def kernel_drops(self) -> int:
         """How many datagrams the kernel has dropped because a receive buffer was full."""
-        return sum(one.kernel_drops() for one in self.inputs)
+        return sum(one.kernel_drops() for one in (*self.inputs, *self._closed))
 
     @property
     def receive_buffer(self) -> int:
@@ -156,13 +246,34 @@ class Ports:
         self._runtime.xml_requests.labels(port).inc()
         return await made
 
-    def _open_inputs(self, passed: list[socket.socket]) -> tuple[Address, ...]:
-        wanted = self._config.sflow.receive_buffer
-        for one in passed:
-            self.inputs.append(UdpInput("", 0, wanted, self._receive, one))
-        places = _places(self._config.sflow.listen) if not passed else []
-        for host, port in places:
-            self.inputs.append(UdpInput(host, port, wanted, self._receive, only_v6=_has_v4(places)))
+    def _open(self, place: Place, config: Config, *, shared: bool) -> Opened:
+        host, number, only_v6 = place.host, place.number, place.only_v6
+        if place.port == "sflow":
+            size = config.sflow.receive_buffer
+            return UdpInput(host, number, size, self._receive, only_v6=only_v6, shared=shared)
+        listener = listen_tcp(host, number, _KEYS[place.port], only_v6=only_v6, shared=shared)
+        return self._adopt(place.port, listener)
+
+    def _adopt(self, port: str, listener: socket.socket) -> Opened:
+        """What stands at a port, on a socket that is bound to it."""
+        if port == "sflow":
+            return UdpInput("", 0, self._config.sflow.receive_buffer, self._receive, listener)
+        listener.setblocking(False)
+        if port == "gmond":
+            return XmlPort(listener, lambda: self._document(port, self._page("gmond")))
+        if port == "gmetad-xml":
+            return XmlPort(
+                listener, lambda: self._document(port, self._page("gmetad")), lambda peer: self._trusts(peer)
+            )
+        if port == "gmetad-interactive":
+            return InteractivePort(
+                listener, lambda line: self._document(port, self._answer(line)), lambda peer: self._trusts(peer)
+            )
+        return listener
+
+    def _size_buffers(self, wanted: int) -> None:
+        for one in self.inputs:
+            one.resize(wanted)
         for given in {one.receive_buffer for one in self.inputs if one.receive_buffer < wanted}:
             log.warning(
                 "the receive buffer is %d bytes, not %d: raise it with 'sysctl -w net.core.rmem_max=%d'",
@@ -170,61 +281,38 @@ class Ports:
                 wanted,
                 wanted,
             )
-        return tuple((one.host, one.port) for one in self.inputs)
 
-    def _open_xml(
-        self, key: str, address: str, passed: list[socket.socket], make: Callable[[socket.socket], XmlPort]
-    ) -> Address | None:
-        listeners = _listeners(key, (address,), passed)
-        self._xml += map(make, listeners)
-        return _address(listeners[0]) if listeners else None
-
-    async def _open_web(self, passed: list[socket.socket]) -> tuple[Address, ...]:
-        listeners = _listeners("[web] listen", self._config.web.listen, passed)
-        if listeners:
-            door = Door(self._runtime.answered, self._security)
-            application = self._application(lambda: self.listening is not None, door)
-            self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
-            await self._runner.setup()
-            assert self._runner.server is not None
-            security = self._security
-            self._http = HttpPort(listeners, self._runner.server, security.tls, security.admits, self._runtime.hung_up)
-            if self._config.web.config_file:
-                self._runtime.watch_web_config(lambda: security.good, lambda: security.loaded)
-            self._runtime.watch_connections(lambda: self._http.connections if self._http is not None else 0)
-        return tuple(map(_address, listeners))
+    def _addresses(self, port: str) -> Iterator[Address]:
+        for place, one in self._opened.items():
+            if place.port == port:
+                yield _socket(one).getsockname()[:2]
 
 
-def _listeners(key: str, addresses: tuple[str, ...], passed: list[socket.socket]) -> list[socket.socket]:
-    """The listening sockets of a port: those that were passed, else of its addresses. Raises InputError."""
-    if passed:
-        for one in passed:
-            one.setblocking(False)
-        return passed
-    places = _places(addresses)
-    opened: list[socket.socket] = []
-    try:
-        for host, port in places:
-            opened.append(listen_tcp(host, port, key, only_v6=_has_v4(places)))
-    except InputError:
-        for one in opened:
-            one.close()
-        raise
-    return opened
+def _places(config: Config) -> Iterator[Place]:
+    """Where the ports of a configuration are to be."""
+    gmetad = config.gmetad
+    listen = (config.sflow.listen, (config.gmond.listen,), (gmetad.xml_listen,), (gmetad.interactive_listen,))
+    for port, addresses in zip(PORTS, (*listen, config.web.listen), strict=True):
+        found = [split_address(address) for address in addresses if address not in OFF]
+        has_v4 = any(":" not in host for host, _ in found)  # then [::] is to leave it alone
+        seen: Counter[Address] = Counter()
+        for address in found:
+            host, number = address
+            yield Place(port, host, number, has_v4 and host == "::", seen[address])
+            seen[address] += 1
 
 
-def _places(addresses: tuple[str, ...]) -> list[Address]:
-    return [split_address(address) for address in addresses if address not in OFF]
+def _socket(opened: Opened) -> socket.socket:
+    if isinstance(opened, UdpInput):
+        return opened.socket
+    return opened.listener if isinstance(opened, XmlPort) else opened
 
 
-def _has_v4(places: list[Address]) -> bool:
-    """Whether IPv4 has addresses of its own among these, so that [::] is to leave it alone."""
-    return any(":" not in host for host, _ in places)
-
-
-def _address(listener: socket.socket) -> Address:
-    host, port = listener.getsockname()[:2]
-    return host, port
+def _close(opened: Opened) -> None:
+    if isinstance(opened, UdpInput):
+        opened.stop()
+    else:
+        opened.close()
 
 
 def join_address(host: str, port: int) -> str:

@@ -26,13 +26,22 @@ VIEWS_INTERVAL = 15.0
 
 
 class Storage:
-    """Writes the RRD files of `snapshot()` at fixed ticks of `step` seconds, in a thread of its own."""
+    """Writes the RRD files of `snapshot()` at fixed ticks of `step` seconds, in a thread of its own.
 
-    def __init__(self, config: RrdConfig, snapshot: Callable[[], Snapshot], clock: Callable[[], float]) -> None:
+    `earlier` is what has become of the values of one that has ended.
+    """
+
+    def __init__(
+        self,
+        config: RrdConfig,
+        snapshot: Callable[[], Snapshot],
+        clock: Callable[[], float],
+        earlier: Stats | None = None,
+    ) -> None:
         self._step = config.step
         self._layout = Layout(config)
         self._engine = open_engine(config)
-        self._writer = RrdWriter(config, self._engine)
+        self._writer = RrdWriter(config, self._engine, earlier)
         self._snapshot = snapshot
         self._clock = clock
         self._ending = threading.Event()

@@ -39,8 +39,9 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({CORE}),
     frozenset({"exporters", "inputs", "replay", "analytics"}),
     frozenset({"simulation"}),
-    frozenset({"activation", "doctor", "events", "logs", "memory", "notify", "pages", "sizing", "storage"}),
-    frozenset({"ports"}),
+    frozenset({"activation", "doctor", "events", "logs", "memory", "notify", "pages", "reload", "sizing", "storage"}),
+    frozenset({"crew", "ports"}),
+    frozenset({"outputs"}),
     frozenset({"app", "demo", "live"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
@@ -49,8 +50,8 @@ LAYERS: tuple[frozenset[str], ...] = (
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
 EDGE = set(
-    "__main__ activation analytics app cli demo doctor events inputs live logs memory notify pages ports replay "
-    "simulation sizing storage".split()
+    "__main__ activation analytics app cli crew demo doctor events inputs live logs memory notify outputs pages ports "
+    "reload replay simulation sizing storage".split()
 )
 """The places of sflow_gmetrics that may do I/O or, like `analytics`, are built on top of the core."""
 IMPURE = {"exporters", "socket", "asyncio", "time", "threading", "logging"}

@@ -195,6 +195,21 @@ def _store_lost(page: Page) -> Found:
             )
 
 
+@COLLECTOR.rule(
+    "config",
+    "sflow_collector_config_last_reload_successful",
+    "sflow_collector_config_last_reload_success_timestamp_seconds",
+)
+def _config(page: Page) -> Found:
+    if any(not good for _, good in page.each("sflow_collector_config_last_reload_successful")):
+        since = page.now - page.sum("sflow_collector_config_last_reload_success_timestamp_seconds")
+        yield (
+            f"The newest configuration file could not be used; that of {duration(since)} ago is in use.",
+            "The landing page and the log say what is wrong, and so does 'sflow-gmetrics check-config "
+            "/etc/sflow-gmetrics.toml'. Mend it, then 'systemctl reload sflow-gmetrics'. A restart would fail.",
+        )
+
+
 @COLLECTOR.rule("web_config", "sflow_collector_web_config_last_reload_successful")
 def _web_config(page: Page) -> Found:
     if any(not good for _, good in page.each("sflow_collector_web_config_last_reload_successful")):

@@ -51,7 +51,7 @@ class Federation:
 
     `clock` gives seconds since the epoch. A source that fails keeps its last good document, and
     its `error` says what is wrong. `fetched` is when the document was begun: what it says about
-    ages (TN) is to be read as of then.
+    ages (TN) is to be read as of then. What another one knows of the same sources is `known` here too.
     """
 
     def __init__(
@@ -60,12 +60,14 @@ class Federation:
         publish: Callable[[tuple[Remote, ...]], None],
         clock: Callable[[], float] = time.time,
         patience: Patience | None = None,
+        known: Federation | None = None,
     ) -> None:
         self._sources = sources
         self._publish = publish
         self._clock = clock
         self._patience = patience or Patience()
-        self._remotes = {source.name: Remote(source.name) for source in sources}
+        kept = {source: known._remotes[source.name] for source in known._sources} if known is not None else {}
+        self._remotes: dict[str, Remote] = {source.name: kept.get(source) or Remote(source.name) for source in sources}
         self._notes: Notes = {}
 
     @property

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import InputError
+from .ports import sharing
 from .recvmmsg import MOST, Waiting
 
 DATAGRAM = 65_535
@@ -43,8 +44,9 @@ _HALF_SECOND = struct.pack("ll", 0, 500_000)
 class UdpInput:
     """A bound UDP socket whose datagrams go to `receive(payloads)`, from a thread of its own.
 
-    With `only_v6`, [::] leaves IPv4 alone. A socket that is `passed` is bound already; others may
-    hold it too, and it outlives us. Raises InputError where the address cannot be listened on.
+    With `only_v6`, [::] leaves IPv4 alone; with `shared`, so do other sockets of ours that are shared at the
+    moment. A socket that is `passed` is bound already; others may hold it too, and it outlives us. Raises
+    InputError where the address cannot be listened on.
     """
 
     def __init__(
@@ -56,11 +58,13 @@ class UdpInput:
         passed: socket.socket | None = None,
         *,
         only_v6: bool = False,
+        shared: bool = False,
     ) -> None:
         self._receive = receive
         self._ending = threading.Event()
-        self._shared = passed is not None
-        self.socket = _adopt(passed, receive_buffer) if passed else _bind(host, port, receive_buffer, only_v6)
+        self._passed = passed is not None
+        self.socket = _adopt(passed, receive_buffer) if passed else _bind(host, port, receive_buffer, only_v6, shared)
+        self._dropped = 0
         self.host, self.port = self.socket.getsockname()[:2]
         self._thread = threading.Thread(target=self._loop, name=f"udp-{self.port}", daemon=True)
         self._round = time.monotonic()
@@ -78,14 +82,19 @@ class UdpInput:
         """Begin to receive."""
         self._thread.start()
 
+    def resize(self, receive_buffer: int) -> None:
+        """Ask for another size of the buffer."""
+        (_adopt if self._passed else _prepare)(self.socket, receive_buffer)
+
     def stop(self) -> None:
-        """End the thread and close the socket."""
+        """Take what has come, end the thread and close the socket."""
         self._ending.set()
-        if not self._shared:
+        if not self._passed:
             with contextlib.suppress(OSError):  # it is not connected, but the thread wakes up
                 self.socket.shutdown(socket.SHUT_RD)
         if self._thread.is_alive():
             self._thread.join(2.0)
+        self._dropped = self.kernel_drops()
         self.socket.close()
 
     def _loop(self) -> None:
@@ -106,11 +115,18 @@ class UdpInput:
             self._receive(batch)
             if not queue and 0 < len(batch) < MOST:
                 self._rest()
+        left = self.receive_buffer
+        while left > 0 and (more := waiting.take()):
+            queue.append(more)
+            left -= sum(map(len, more)) or 1
+        for batch in queue:
+            self._receive(batch)
 
     def _wait(self) -> list[bytes]:
-        """The next datagram, or nothing if none comes for a while or the socket has an error to tell."""
+        """The next datagram, or nothing if none comes for a while, the socket has an error to tell, or it is closed."""
         with contextlib.suppress(BlockingIOError, InterruptedError, ConnectionError):
-            return [self.socket.recv(DATAGRAM)]
+            datagram = self.socket.recv(DATAGRAM)
+            return [datagram] if datagram or not self._ending.is_set() else []
         return []
 
     def _rest(self) -> None:
@@ -135,6 +151,8 @@ class UdpInput:
 
     def kernel_drops(self) -> int:
         """How many datagrams the kernel has dropped because the buffer was full; 0 where it does not say."""
+        if self.socket.fileno() < 0:
+            return self._dropped
         try:
             inode = os.fstat(self.socket.fileno()).st_ino
             table = "udp6" if self.socket.family == socket.AF_INET6 else "udp"
@@ -148,7 +166,7 @@ class UdpInput:
         return 0
 
 
-def _bind(host: str, port: int, receive_buffer: int, only_v6: bool) -> socket.socket:
+def _bind(host: str, port: int, receive_buffer: int, only_v6: bool, shared: bool) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
@@ -159,7 +177,8 @@ def _bind(host: str, port: int, receive_buffer: int, only_v6: bool) -> socket.so
     try:
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" and not only_v6 else 1)
-        _prepare(bound, receive_buffer).bind(address)
+        with sharing([bound] if shared else []):
+            _prepare(bound, receive_buffer).bind(address)
     except OSError as error:
         bound.close()
         raise InputError(f"[sflow] listen: UDP {host}:{port}: {error.strerror}; {_cure(error, port)}") from None

@@ -53,6 +53,8 @@ sflow_collector_remote_write_samples_total{{endpoint="vm",outcome="retried"}} 90
 sflow_collector_remote_write_samples_total{{endpoint="vm",outcome="dropped"}} 0
 sflow_collector_remote_write_pending_samples{{endpoint="vm"}} 10
 sflow_collector_remote_write_highest_timestamp_seconds{{endpoint="vm"}} {NOW - 15}
+sflow_collector_config_last_reload_successful 1
+sflow_collector_config_last_reload_success_timestamp_seconds {NOW - 7200}
 sflow_collector_web_config_last_reload_successful 1
 sflow_collector_http_connections 3
 sflow_collector_http_connections_limit 256
@@ -231,6 +233,13 @@ CASES: dict[str, list[tuple[Page, str, str]]] = {
             page('sflow_collector_remote_write_samples_total{endpoint="vm",outcome="dropped"} 500'),
             "0 were refused, 500 found no room",
             "away for too long",
+        ),
+    ],
+    "config": [
+        (
+            page("sflow_collector_config_last_reload_successful 0"),
+            "newest configuration file could not be used; that of 2 hours ago",
+            "systemctl reload",
         ),
     ],
     "web_config": [

@@ -16,11 +16,6 @@ from sflow_gmetrics.structures import COUNTER_RECORDS
 
 ROOT = Path(__file__).parents[2]
 NAMING = ROOT / "tests" / "captures" / "prometheus-families.tsv"
-OTHER_NAMES = {
-    f"sflow_collector_config_last_reload_{what}": f"sflow_collector_web_config_last_reload_{what}"
-    for what in ("successful", "success_timestamp_seconds")
-}
-"""The web configuration is what is reloaded; the collector's own is read when it starts."""
 OTHER_LABELS = {"sflow_collector_build_info": ("version", "python")}
 """The naming has a revision too; a released package has none."""
 _ROLES = {Role.HOST: ("pool", "host"), Role.SERVICE: ("pool", "host", "service", "kind")}
@@ -45,7 +40,7 @@ def ours() -> dict[str, tuple[str, frozenset[str]]]:
                 found[pool.name] = (kind, frozenset(("pool", *service, *(name for name, _ in pool.labels))))
     stats = Stats(stored=1, errors=1, queued=1, dropped=1, files=1, created=1, last_write=1.0, away="")
     runtime = Runtime(lambda: ("rrdtool", stats), lambda: [Remote("x")], lambda: {"store": remote_write_queue.Stats()})
-    runtime.watch_web_config(lambda: True, lambda: 1.0)
+    runtime.watch_config(lambda: (True, 1.0), lambda: (True, 1.0))
     runtime.scrapes.labels("/", "200").inc()
     runtime.xml_requests.labels("gmond").inc()
     runtime.timed("metrics", bytes)
@@ -65,7 +60,6 @@ def test_every_family_of_the_naming_exists_with_its_type_and_labels() -> None:
     rows = [line.split("\t") for line in NAMING.read_text("utf-8").splitlines()[2:]]
     assert len(rows) > 200
     for _, _, name, kind, labels, _ in rows:
-        ours_is = OTHER_NAMES.get(name, name)
-        assert ours_is in mine, f"{name} is missing"
+        assert name in mine, f"{name} is missing"
         wanted = OTHER_LABELS.get(name, tuple(labels.split(",")) if labels not in ("", "-") else ())
-        assert mine[ours_is] == (kind, frozenset(wanted)), name
+        assert mine[name] == (kind, frozenset(wanted)), name

@@ -53,7 +53,8 @@ def write(
         async with store(handler) as url:
             config = RemoteWriteConfig(url, name="it", interval=0.1, levels=("collector",))
             writer = RemoteWriter(Config(remote_write=(config,)), shown)
-            task = asyncio.create_task(writer.run())
+            (run,) = writer.tasks()
+            task = asyncio.create_task(run())
             async with asyncio.timeout(20):
                 while not until(writer):
                     await asyncio.sleep(0.02)
@@ -97,7 +98,7 @@ def test_a_fault_is_logged_and_the_next_gathering_is_good(caplog: pytest.LogCapt
 
 def test_without_stores_there_is_nothing_to_do() -> None:
     writer = RemoteWriter(CONFIG, snapshot)
-    asyncio.run(asyncio.wait_for(writer.run(), 5))
+    assert not list(writer.tasks())
     assert not writer.stats
     assert not writer.take_notes()
 
