@@ -1,7 +1,7 @@
 """Collector.receive: agents that send anything at any time to a collector that has heard much before.
 
-An input is a few datagrams, each a recorded one with some words overwritten, or any bytes; and
-how much later it comes. Thousands of inputs go to one collector. Every LOOK of them its
+An input is a few datagrams, each a recorded one with some words overwritten, or any bytes (none:
+another configuration); and how much later it comes. Thousands of inputs go to one collector. Every LOOK of them its
 outputs are read. A finding is all inputs since the collector was new.
 """
 
@@ -17,6 +17,7 @@ from exporters import gmetad, gmond
 from sflow_gmetrics import Collector
 from sflow_gmetrics.config import parse_config
 from sflow_gmetrics.datagram import COUNTERS_EXPANDED, FLOW_EXPANDED, decode_header
+from sflow_gmetrics.reconfigure import reconfigure
 from tests.exporters.test_prometheus import Series, read
 from tests.recordings import VECTORS
 
@@ -30,6 +31,12 @@ web.groups = ["interface", "netstat", "vdi"]
 sflow = {{ agents = 40, forget_after = {FORGET_AFTER}, allow = ["10.0.0.0/8", "::/0", "192.168.0.0/16"] }}
 services = {{ services_per_host = 20, exclude = ".*x", rewrite = [{{ match = '(.)..*', replace = "$1" }}] }}
 pools = [{{ name = "web", hosts = "w.*" }}, {{ name = "near", addresses = ["10.0.0.2", "10.0.0.3"] }}]
+"""
+OTHER_CONFIG = f"""
+web.groups = ["interface", "netstat", "vdi"]
+sflow = {{ agents = 40, forget_after = {FORGET_AFTER}, allow = ["10.0.0.0/31", "10.0.0.2", "::/0"] }}
+services = {{ services_per_host = 2, exclude = "s.*" }}
+pools = [{{ name = "near", addresses = ["10.0.0.1"] }}]
 """
 START = 1_700_000_000.0
 SECONDS = (0.0, 0.2, 1.0, 5.0, 20.0, 20.0, 400.0, -3600.0)
@@ -67,7 +74,8 @@ class World:
     """A collector, its clock, and agents that count what they have sent."""
 
     def __init__(self, bases: list[Base]) -> None:
-        self.collector = Collector(parse_config(CONFIG))
+        self._configs = [parse_config(CONFIG), parse_config(OTHER_CONFIG)]
+        self.collector = Collector(self._configs[0])
         self.now = START
         self.sent = 0
         self._bases = bases
@@ -92,8 +100,12 @@ class World:
                 place += 3 + length
             else:
                 payload, place = self._known(data, place)
-            self.sent += 1
-            self.collector.receive(payload, self.now)
+            if payload:
+                self.sent += 1
+                self.collector.receive(payload, self.now)
+            else:
+                self._configs.reverse()
+                reconfigure(self.collector, self._configs[0])
         assert self.collector.datagrams == self.sent
 
     def _known(self, data: bytes, place: int) -> tuple[bytes, int]:
@@ -155,7 +167,7 @@ class Door(door.Door):
             yield bytes((4, which, 0)) * 4
         whole = [path.read_bytes() for path in sorted((VECTORS / "fuzz_decode").glob("*.bin"))]
         for payload in whole:
-            yield b"\x84" + len(payload).to_bytes(2, "big") + payload
+            yield b"\x84\0\0\x84" + len(payload).to_bytes(2, "big") + payload
 
     def enter(self, data: bytes) -> None:
         if len(self._story) >= LIFE:
