@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 
 from aiohttp import hdrs, web
+from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from .http_port import PATIENCE, Client, client_of
@@ -16,6 +17,15 @@ log = logging.getLogger("sflow_gmetrics")
 
 CHUNK = 1 << 18
 """So many bytes of a page are sent at once; what waits of it for its reader is not kept a second time."""
+
+
+def _is_fault_of_ours(record: logging.LogRecord) -> bool:
+    """aiohttp answers bytes that are no HTTP with 400, and would fill the log with who sends them."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
+
+
+logging.getLogger("aiohttp.server").addFilter(_is_fault_of_ours)
 
 
 class Door:

@@ -145,6 +145,26 @@ def test_answers_are_counted_by_endpoints_that_there_are() -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /metrics?shard=\xb4 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\r\n\r\n",
+        b"GET /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n",
+        b"GET /metrics HTTP/9\r\n\r\n",
+        b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+    ids=["query", "TLS", "length", "version", "long"],
+)
+def test_what_is_no_http_is_refused_and_not_logged(request_: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(served: Served) -> None:
+        assert await ended(await connect(served, request_)) > 0
+        assert (await served.get())[0] == 200
+
+    run(scenario)
+    assert not caplog.records
+
+
 async def trickle(client: socket.socket) -> None:
     """A byte of an address or a header now and then."""
     with contextlib.suppress(ConnectionError):
