@@ -1,8 +1,9 @@
 """Collector.receive: agents that send anything at any time to a collector that has heard much before.
 
-An input is a few datagrams, each a recorded one with some words overwritten, or any bytes (none:
-another configuration); and how much later it comes. Thousands of inputs go to one collector. Every LOOK of them its
-outputs are read. A finding is all inputs since the collector was new.
+An input is a few datagrams, each a recorded one with some words overwritten, or any bytes; and
+how much later it comes. Another event changes the configuration. Thousands of inputs go to one
+collector. Every LOOK of them its outputs are read. A finding is all inputs since the collector
+was new.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ pools = [{{ name = "near", addresses = ["10.0.0.1"] }}]
 START = 1_700_000_000.0
 SECONDS = (0.0, 0.2, 1.0, 5.0, 20.0, 20.0, 400.0, -3600.0)
 AGENTS = 4
+RECONFIGURE = 0x80
+"""Begins the event that changes the configuration, if no bytes follow."""
 EVENTS = 2
 """Datagrams of an input; more would only make it slow."""
 LOOK = 10_000
@@ -100,7 +103,7 @@ class World:
                 place += 3 + length
             else:
                 payload, place = self._known(data, place)
-            if payload:
+            if payload or how != RECONFIGURE:
                 self.sent += 1
                 self.collector.receive(payload, self.now)
             else:
@@ -167,7 +170,7 @@ class Door(door.Door):
             yield bytes((4, which, 0)) * 4
         whole = [path.read_bytes() for path in sorted((VECTORS / "fuzz_decode").glob("*.bin"))]
         for payload in whole:
-            yield b"\x84\0\0\x84" + len(payload).to_bytes(2, "big") + payload
+            yield b"\x80\0\0\x84" + len(payload).to_bytes(2, "big") + payload
 
     def enter(self, data: bytes) -> None:
         if len(self._story) >= LIFE:
