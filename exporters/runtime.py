@@ -15,6 +15,7 @@ from prometheus_client.openmetrics import exposition as openmetrics_exposition
 from prometheus_client.registry import Collector
 
 from sflow_gmetrics.remote import Remote
+from sflow_gmetrics.state import Written
 
 from . import remote_write_queue
 from .http_port import CLIENTS
@@ -96,6 +97,10 @@ class Runtime:
                 web_state,
             )
         )
+
+    def watch_state(self, written: Written) -> None:
+        """Show when the state was written last, how, and how often that failed."""
+        self.registry.register(_State(written))
 
     def answered(self, endpoint: str, code: int) -> None:
         """A request has been answered."""
@@ -221,6 +226,35 @@ def _store_families(stores: Mapping[str, remote_write_queue.Stats]) -> Iterable[
         pending.add_metric((name,), stats.pending)
         highest.add_metric((name,), stats.highest)
     return samples, pending, highest
+
+
+class _State(Collector):
+    """What has become of the files of state."""
+
+    def __init__(self, written: Written) -> None:
+        self._written = written
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing beforehand."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """The newest state, and what went wrong."""
+        found = self._written
+        for name, text, value in (
+            (
+                "sflow_collector_state_last_write_timestamp_seconds",
+                "When the state was written last; 0: not yet.",
+                found.time,
+            ),
+            ("sflow_collector_state_write_duration_seconds", "How long that took.", found.seconds),
+            ("sflow_collector_state_size_bytes", "How large the file is.", found.size),
+            ("sflow_collector_state_interval_seconds", "How often it is due.", found.interval),
+        ):
+            yield GaugeMetricFamily(name, text, value=value)
+        yield CounterMetricFamily(
+            "sflow_collector_state_write_errors", "Writes of state or journal that failed.", value=found.errors
+        )
 
 
 def _storage_families(backend: str, stats: Stats) -> Iterable[Metric]:

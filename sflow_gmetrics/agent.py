@@ -38,6 +38,8 @@ class Agent:
         self.named = self.folded = 0
         """How many services have a name of their own, and how many are folded into one."""
         self.departed: dict[str, dict[tuple[str, str], int]] = {}
+        self.moved = 0
+        """The version of the ledger when work of its sources went there last."""
         self._cpus = 0
 
     @property

@@ -27,6 +27,7 @@ from .logs import set_up as set_up_log
 from .notify import Notifier, Watchdog
 from .outputs import Outputs
 from .pages import Pages
+from .persistence import Persistence, check_state
 from .ports import Listening, Ports
 from .reconfigure import reconfigure
 from .reload import Read, Reload
@@ -52,12 +53,16 @@ class App:
 
     def __init__(self, config: Config, clock: Callable[[], float] = time.time, read: Read | None = None) -> None:
         self.config = config
-        self.collector = Collector(config)
         self.events = EventLog()
         self._clock = clock
         self._lock = threading.Lock()
         self._settled = threading.Lock()
         """Whoever holds it sees the collector in one configuration."""
+        self._persistence: Persistence | None = None
+        if config.state.directory:
+            self._persistence = Persistence(config, lambda: self.collector, self._lock, clock)
+        self.collector = self._persistence.recover() if self._persistence is not None else Collector(config)
+        self._earlier_drops = self.collector.kernel_drops
         self.outputs = Outputs(
             config, self.snapshot, self._take_remotes, lambda: self._runtime.registry.collect(), clock
         )
@@ -80,6 +85,9 @@ class App:
         self.events.follow("agent", self._take_notes)
         self.events.follow("web", self.ports.take_notes)
         self.outputs.follow(self.events)
+        if self._persistence is not None:
+            self.events.follow("state", self._persistence.take_notes)
+            self._runtime.watch_state(self._persistence.written)
 
     def _application(self, ready: Callable[[], bool], door: Door) -> web.Application:
         routes = reload_routes(self.begin_reload, lambda: self.config.web.lifecycle)
@@ -93,7 +101,9 @@ class App:
         yield from self.outputs.tasks()
 
     def _threads(self) -> Iterator[Threaded]:
-        """What has a thread of its own."""
+        """What has a thread of its own, in the order in which it begins; it ends in the other order."""
+        if self._persistence is not None:
+            yield self._persistence
         yield from self.ports.inputs
         yield from self.outputs.threads()
 
@@ -110,19 +120,28 @@ class App:
     def receive(self, payloads: list[bytes]) -> None:
         """Some datagrams, from the input's thread. A reader who wants the lock gets it after a few of them."""
         receive, clock = self.collector.receive, self._clock
+        keep = self._persistence.keep if self._persistence is not None else None
         for first in range(0, len(payloads), AT_ONCE):
             with self._lock:
                 for payload in payloads[first : first + AT_ONCE]:
-                    receive(payload, clock())
+                    now = clock()
+                    receive(payload, now)
+                    if keep is not None:
+                        keep(now, payload)
 
     def snapshot(self) -> Snapshot:
         """The state now."""
-        drops = self.ports.kernel_drops()
+        drops = self._earlier_drops + self.ports.kernel_drops()
         with self._settled, self._lock:
+            if self._persistence is not None and drops != self.collector.kernel_drops:
+                self._persistence.keep_drops(drops)
             self.collector.kernel_drops = drops
             now = self._clock()
             self.collector.sweep(now)
-            return derive_snapshot(self.collector, now, self._pause)
+            snapshot = derive_snapshot(self.collector, now, self._pause)
+        if self._persistence is not None:
+            self._persistence.settle()
+        return snapshot
 
     def _pause(self) -> None:
         """Let the lock go for a moment, long enough for a thread that waits for it to wake up."""
@@ -161,6 +180,7 @@ class App:
         try:
             listening = await self.ports.open()
             self.collector.receive_buffer = self.ports.receive_buffer
+            self._earlier_drops -= self.ports.kernel_drops()  # those of a socket that outlives us are in both
             memory.tune()
             await self._crew.become(self._tasks(), self._threads())
             listening.log()
@@ -177,7 +197,7 @@ class App:
             await asyncio.gather(*self._reloading, return_exceptions=True)
             await self._crew.end_tasks()
             await self.ports.close()
-            for thread in self._threads():
+            for thread in reversed(list(self._threads())):
                 thread.stop()
 
     # --- another configuration
@@ -202,10 +222,13 @@ class App:
     async def _apply(self, config: Config) -> None:
         """Go on with this configuration, or raise ConfigError or InputError and change nothing."""
         check_inputs(config)
+        check_state(config, self.config)
         endpoints = self.outputs.prepare(config)
         prepared = await asyncio.to_thread(self.ports.prepare, config)
         await asyncio.to_thread(self._reconfigure, config)
         before, self.config = self.config, config
+        if self._persistence is not None:
+            self._persistence.use(config)
         if config.log != before.log:
             set_up_log(config.log)
         await self.outputs.take(config, endpoints)

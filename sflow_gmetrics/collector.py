@@ -116,10 +116,11 @@ class Collector:
                 return
             stream = Stream(header.sequence, header.uptime_ms, now)
             agent.streams[header.sub_agent_id] = stream
-            if header.offset == FIRST_SAMPLE and payload[7] == 1:
-                self._streams[payload[STREAM]] = (stream, agent)
         else:
-            verdict = stream.accept(header.sequence, header.uptime_ms, now, payload)
+            judge = stream.resume if stream.resumed else stream.accept
+            verdict = judge(header.sequence, header.uptime_ms, now, payload)
+        if header.offset == FIRST_SAMPLE and payload[7] == 1:
+            self._streams[payload[STREAM]] = (stream, agent)
         if verdict is Verdict.NEW:
             self._take(payload, header.offset, header.n_samples, agent, stream, now)
         elif verdict is Verdict.RESTARTED:
@@ -383,6 +384,13 @@ class Collector:
         for key, (_, other) in list(self._streams.items()):
             if other is agent:
                 del self._streams[key]
+
+    def resume(self) -> None:
+        """The collector has been away: what each stream brings next is judged with that in mind."""
+        self._streams.clear()
+        for agent in self.agents.values():
+            for stream in agent.streams.values():
+                stream.resumed = True
 
     def snapshot(self, now: float) -> Snapshot:
         """The state at `now`, in seconds since the epoch."""

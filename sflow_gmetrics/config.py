@@ -137,6 +137,14 @@ class ViewsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class StateConfig:
+    """[state]: what survives a restart; off unless `directory` is set. A state is written every `interval` seconds."""
+
+    directory: str = ""
+    interval: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
 class WebConfig:
     """[web]: the HTTP port with /metrics and the landing page.
 
@@ -247,6 +255,7 @@ class Config:
     gmetad: GmetadConfig = field(default_factory=GmetadConfig)
     rrd: RrdConfig = field(default_factory=RrdConfig)
     views: ViewsConfig = field(default_factory=ViewsConfig)
+    state: StateConfig = field(default_factory=StateConfig)
     web: WebConfig = field(default_factory=WebConfig)
     log: LogConfig = field(default_factory=LogConfig)
     remote_write: tuple[RemoteWriteConfig, ...] = ()

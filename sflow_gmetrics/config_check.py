@@ -53,6 +53,7 @@ def check_values(config: Config) -> None:
     _check_sources(config.gmetad.sources)
     _check_rrd(config.rrd)
     _check_remote_writes(config.remote_write)
+    _check_range(config.state.interval, 1, 86_400, "state.interval")
     _check_range(config.services.services_per_host, 1, 1_000_000, "services.services_per_host")
     _check_range(config.services.series, 1, 1_000_000_000, "services.series")
     for key in ("include", "exclude"):

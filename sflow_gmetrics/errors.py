@@ -7,6 +7,7 @@ SflowGmetricsError
 ├── ConfigError       the configuration is wrong; names the key and the cure
 ├── QueryError        a request for a page has a parameter that cannot be; names the cure
 ├── InputError        a capture file or a socket cannot be read or opened
+├── StateError        a file of the collector's state cannot be used
 └── EngineError       an RRD engine or a peer behind an exporter refuses or is away
 """
 
@@ -55,3 +56,7 @@ class InputError(SflowGmetricsError):
 
 class EngineError(SflowGmetricsError):
     """An RRD engine, or another server behind an output, refused a request or is not there."""
+
+
+class StateError(SflowGmetricsError):
+    """A file of state that is damaged, foreign or of a newer version. The text says what is wrong with it."""

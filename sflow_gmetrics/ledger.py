@@ -53,6 +53,7 @@ class Ledger:
             if sums is None:
                 sums = self._open(source.agent.pool, source.service, source.kind)
                 self.version += 1
+                source.agent.moved = self.version
             sums[key] = sums.get(key, 0) + total - base
         source.base = list(source.totals)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from enum import Enum
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from .convoy import Convoy
@@ -33,6 +33,32 @@ _SLACK = 5.0
 """By how many seconds a restarted agent's start may seem to lie before the last that was heard of the old one."""
 
 _epochs = count(1)
+
+
+def new_epoch() -> int:
+    """A number that no stream has had since the program started."""
+    return next(_epochs)
+
+
+class StreamState(NamedTuple):
+    """What a stream knows, for its successor in another run of the program."""
+
+    datagrams: int
+    lost: int
+    reordered: int
+    restarts: int
+    epoch: int
+    sequence: int
+    uptime_ms: int
+    wraps_ms: int
+    anchor: float
+    lag: float
+    heard: float
+    agrees: bool
+    suspected: float
+    undecided: bool
+    recent: tuple[int, ...]
+    suspect: tuple[int, int, float, bytes] | None
 
 
 class Verdict(Enum):
@@ -66,6 +92,7 @@ class Stream:
         "lost",
         "reordered",
         "restarts",
+        "resumed",
         "sequence",
         "suspect",
         "suspected",
@@ -83,10 +110,12 @@ class Stream:
         self.suspected = 0.0
         self._undecided = False
         """Whether the suspect is not yet counted: it may be no late one."""
+        self.resumed = False
+        """Whether the collector was away after the newest datagram."""
         self._begin(sequence, uptime_ms, now)
 
     def _begin(self, sequence: int, uptime_ms: int, now: float) -> None:
-        self.epoch = next(_epochs)
+        self.epoch = new_epoch()
         self.sequence = sequence
         self.uptime_ms = uptime_ms
         self.wraps_ms = 0
@@ -98,6 +127,42 @@ class Stream:
         self._recent.append(sequence << 32 | uptime_ms)
         self.suspect, self._undecided = None, False
         self.datagrams += 1
+
+    @classmethod
+    def restore(cls, state: StreamState) -> Stream:
+        """The stream that said this of itself; its epoch is a new one, for those of another run mean nothing here."""
+        stream = cls(state.sequence, state.uptime_ms, state.lag)
+        stream.datagrams, stream.lost, stream.reordered, stream.restarts = state[:4]
+        stream.wraps_ms = state.wraps_ms
+        stream.uptime = (state.uptime_ms + state.wraps_ms) / 1000
+        stream.anchor, stream._lag, stream.agrees = state.anchor, state.lag, state.agrees
+        stream.heard = state.heard
+        stream.suspected, stream.suspect = state.suspected, state.suspect
+        stream._undecided = state.undecided
+        stream._recent = deque(state.recent, 64)
+        return stream
+
+    @property
+    def state(self) -> StreamState:
+        """What it knows now."""
+        return StreamState(
+            self.datagrams,
+            self.lost,
+            self.reordered,
+            self.restarts,
+            self.epoch,
+            self.sequence,
+            self.uptime_ms,
+            self.wraps_ms,
+            self.anchor,
+            self._lag,
+            self.heard,
+            self.agrees,
+            self.suspected,
+            self._undecided,
+            tuple(self._recent),
+            self.suspect,
+        )
 
     @property
     def started(self) -> float:
@@ -136,6 +201,17 @@ class Stream:
             self._disagree(lag, off)
         self._lag = lag
         self.heard = now
+
+    def resume(self, sequence: int, uptime_ms: int, now: float, payload: bytes) -> Verdict:
+        """Judge the first datagram after the collector was away, maybe for long enough to hide a restart.
+
+        Numbers that go on prove nothing then: an agent that has started since is another one.
+        """
+        self.resumed = False
+        if uptime_ms >= self.uptime_ms and now - (uptime_ms + self.wraps_ms) / 1000 > self._lag + self.uptime:
+            self.restart(sequence, uptime_ms, now)
+            return Verdict.NEW
+        return self.accept(sequence, uptime_ms, now, payload)
 
     def restart(self, sequence: int, uptime_ms: int, now: float) -> None:
         """The agent has started afresh: sequence, uptime and sample sequences begin again."""

@@ -35,12 +35,14 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"snapshot"}),
     frozenset({"derive"}),
     frozenset({"collector"}),
-    frozenset({"reconfigure"}),
+    frozenset({"reconfigure", "state"}),
+    frozenset({"restore"}),
     frozenset({CORE}),
     frozenset({"exporters", "inputs", "replay", "analytics"}),
     frozenset({"simulation"}),
+    frozenset({"journal", "state_file"}),
     frozenset({"activation", "doctor", "events", "logs", "memory", "notify", "pages", "reload", "sizing", "storage"}),
-    frozenset({"crew", "ports"}),
+    frozenset({"crew", "persistence", "ports"}),
     frozenset({"outputs"}),
     frozenset({"app", "demo", "live"}),
     frozenset({"cli"}),
@@ -50,8 +52,8 @@ LAYERS: tuple[frozenset[str], ...] = (
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
 EDGE = set(
-    "__main__ activation analytics app cli crew demo doctor events inputs live logs memory notify outputs pages ports "
-    "reload replay simulation sizing storage".split()
+    "__main__ activation analytics app cli crew demo doctor events inputs journal live logs memory notify outputs "
+    "pages persistence ports reload replay simulation sizing state_file storage".split()
 )
 """The places of sflow_gmetrics that may do I/O or, like `analytics`, are built on top of the core."""
 IMPURE = {"exporters", "socket", "asyncio", "time", "threading", "logging"}

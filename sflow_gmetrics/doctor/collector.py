@@ -148,6 +148,26 @@ def _rrd_lost(page: Page) -> Found:
         )
 
 
+@COLLECTOR.rule(
+    "state_behind",
+    "sflow_collector_state_last_write_timestamp_seconds",
+    "sflow_collector_state_interval_seconds",
+    "sflow_collector_state_write_errors_total",
+    "sflow_collector_start_time_seconds",
+)
+def _state_behind(page: Page) -> Found:
+    errors = page.sum("sflow_collector_state_write_errors_total")
+    patience = BEHIND + 3 * page.sum("sflow_collector_state_interval_seconds")
+    for _, written in page.each("sflow_collector_state_last_write_timestamp_seconds"):
+        if page.running > patience and page.now - written > patience:
+            since = f"for {duration(page.now - written)}" if written else "at all"
+            yield (
+                f"The state has not been written {since} ({errors:,.0f} errors): a restart would lose what has come.",
+                "The log says why. See whether the disk of [state] directory is full ('df'), and whether the user "
+                "sflow-gmetrics may write there. Without that, counters begin anew at the next start.",
+            )
+
+
 @COLLECTOR.rule("source_down", "sflow_collector_source_up")
 def _source_down(page: Page) -> Found:
     down = [labels["source"] for labels, up in page.each("sflow_collector_source_up") if not up]

@@ -56,6 +56,9 @@ sflow_collector_remote_write_highest_timestamp_seconds{{endpoint="vm"}} {NOW - 1
 sflow_collector_config_last_reload_successful 1
 sflow_collector_config_last_reload_success_timestamp_seconds {NOW - 7200}
 sflow_collector_web_config_last_reload_successful 1
+sflow_collector_state_last_write_timestamp_seconds {NOW - 55}
+sflow_collector_state_interval_seconds 60
+sflow_collector_state_write_errors_total 0
 sflow_collector_http_connections 3
 sflow_collector_http_connections_limit 256
 sflow_host_up{{pool="web",host="web-1"}} 1
@@ -195,6 +198,17 @@ CASES: dict[str, list[tuple[Page, str, str]]] = {
             "write_every",
         ),
         (page("sflow_collector_rrd_last_write_timestamp_seconds 0"), "stored at all", "write_every"),
+    ],
+    "state_behind": [
+        (
+            page(
+                f"sflow_collector_state_last_write_timestamp_seconds {NOW - 7200}",
+                "sflow_collector_state_write_errors_total 12",
+            ),
+            "has not been written for 2 hours (12 errors)",
+            "df",
+        ),
+        (page("sflow_collector_state_last_write_timestamp_seconds 0"), "not been written at all", "[state] directory"),
     ],
     "rrd_lost": [
         (

@@ -12,6 +12,7 @@ from exporters.rrd_writer import Stats
 from exporters.runtime import Runtime
 from sflow_gmetrics.remote import Remote
 from sflow_gmetrics.schema import Kind, Role
+from sflow_gmetrics.state import Written
 from sflow_gmetrics.structures import COUNTER_RECORDS
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +42,7 @@ def ours() -> dict[str, tuple[str, frozenset[str]]]:
     stats = Stats(stored=1, errors=1, queued=1, dropped=1, files=1, created=1, last_write=1.0, away="")
     runtime = Runtime(lambda: ("rrdtool", stats), lambda: [Remote("x")], lambda: {"store": remote_write_queue.Stats()})
     runtime.watch_config(lambda: (True, 1.0), lambda: (True, 1.0))
+    runtime.watch_state(Written())
     runtime.scrapes.labels("/", "200").inc()
     runtime.xml_requests.labels("gmond").inc()
     runtime.timed("metrics", bytes)

@@ -1,0 +1,150 @@
+"""`serve` is killed at random moments, or ended, while a fleet sends: what readers have seen goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sflow_gmetrics.simulation import Churn, Fleet
+from sflow_gmetrics.simulation.fleet import pools_toml
+from tests.e2e.servers import (
+    HOME,
+    Served,
+    command,
+    environment,
+    feeding,
+    free_port,
+    prometheus,
+    running,
+    served,
+    wait_for,
+)
+
+pytestmark = pytest.mark.e2e
+
+KILLS = int(os.environ.get("SFLOW_GMETRICS_KILLS", "3"))
+"""How often the program is killed; 50 by hand."""
+OF_THE_PROCESS = re.compile(r"process_|sflow_collector_(scrapes|xml_requests|http_hangups|state_write_errors)_total")
+"""Counters of the running program, which begin with it."""
+
+
+def written_config(folder: Path, more: str = "") -> tuple[Path, int]:
+    """A configuration with a state, and its UDP port, which stays the same."""
+    port = free_port(socket.SOCK_DGRAM)
+    file = folder / "serve.toml"
+    file.write_text(
+        f'[sflow]\nlisten = ["{HOME}:{port}"]\n[gmond]\nlisten = "{HOME}:0"\ncluster = "e2e"\n'
+        f'[web]\nlisten = "{HOME}:{free_port()}"\n[state]\ndirectory = "{folder / "state"}"\ninterval = 1\n'
+        f"{more}{pools_toml()}",
+        "utf-8",
+    )
+    return file, port
+
+
+@contextlib.contextmanager
+def program(folder: Path, config: Path, number: int = 0) -> Iterator[Served]:
+    with running(
+        command("serve", "--config", str(config)), folder / f"serve-{number}.log", env=environment(), cwd=folder
+    ) as one:
+        yield served(one)
+
+
+def counters(page: str) -> dict[str, float]:
+    """All counters that are not the process' own, by series."""
+    names = set(re.findall(r"^# TYPE (\S+) counter$", page, re.MULTILINE))
+    found = {}
+    for line in page.splitlines():
+        series, _, value = line.rpartition(" ")
+        if series.partition("{")[0] in names and not OF_THE_PROCESS.match(series):
+            found[series] = float(value)
+    return found
+
+
+def fallen(seen: dict[str, float], page: str) -> dict[str, tuple[float, float]]:
+    """The series that are less than they were; `seen` takes up the new values."""
+    now = counters(page)
+    less = {series: (seen[series], value) for series, value in now.items() if value < seen.get(series, 0.0)}
+    seen.update(now)
+    return less
+
+
+@pytest.mark.parametrize("churn", [Churn(), Churn(restarts=120, failures=40, outage=5)], ids=["steady", "churn"])
+@pytest.mark.timeout(60 + 15 * KILLS)
+def test_nothing_falls_when_it_is_killed_at_any_moment(tmp_path: Path, churn: Churn) -> None:
+    config, port = written_config(tmp_path)
+    rng = random.Random(KILLS)
+    seen: dict[str, float] = {}
+    with contextlib.ExitStack() as stack:
+        for number in range(KILLS):
+            if number % 5 == 2:  # killed while it starts
+                arguments = command("serve", "--config", str(config))
+                early = subprocess.Popen(arguments, env=environment(), cwd=tmp_path, stderr=subprocess.DEVNULL)
+                time.sleep(rng.uniform(0.1, 1.0))
+                early.kill()
+                early.wait()
+            with program(tmp_path, config, number) as ours:
+                if number == 0:
+                    fleet = Fleet(8, 6, 1.0, seed=5, start=time.time(), churn=churn)
+                    lock = stack.enter_context(feeding((HOME, port), fleet))
+                    wait_for("all", lambda: len(re.findall("sflow_host_up.* 1", ours.page().decode())) == 8)
+                end = time.monotonic() + rng.uniform(0.3, 3.0)
+                while time.monotonic() < end:
+                    assert not fallen(seen, ours.page().decode())
+                    time.sleep(rng.uniform(0.0, 0.3))
+                assert number == 0 or "state: 8 agents of" in ours.program.said()
+                assert "refused" not in ours.program.said()
+                ours.program.process.kill()
+                ours.program.process.wait()
+        with program(tmp_path, config, KILLS) as ours:
+            time.sleep(2.5)  # until every service has been heard again
+            assert not fallen(seen, ours.page().decode())
+            if not (churn.restarts or churn.failures):
+                _compare_with_the_truth(ours, fleet, lock)
+    assert any("sflow_pool_service_cpu" in series for series in seen)
+
+
+def _compare_with_the_truth(ours: Served, fleet: Fleet, lock: contextlib.AbstractContextManager[bool]) -> None:
+    """Where nothing restarts, nothing at all is missing: the agents' counters go on."""
+    with lock:
+        for agent in fleet.agents:
+            fleet.remove_host(agent.name)
+    for service in fleet.agents[0].services:
+        pool = fleet.agents[0].pool
+        truth = fleet.ledger.account(pool, service.name).certain.cpu_ms / 1000
+        series = f'sflow_pool_service_cpu_seconds_total{{pool="{pool}",service="{service.name}",kind="systemd"}}'
+        end = time.monotonic() + 5
+        while (shown := counters(ours.page().decode())[series]) != pytest.approx(truth, abs=1e-6):
+            assert time.monotonic() < end, (series, shown, truth)
+            time.sleep(0.1)
+
+
+def test_prometheus_sees_no_counter_begin_anew(tmp_path: Path, require_program: Callable[[str], str]) -> None:
+    path = require_program("prometheus")
+    config, port = written_config(tmp_path)
+    web = re.search(r'\[web\]\nlisten = "(.*)"', config.read_text())
+    assert web
+    with (
+        feeding((HOME, port), Fleet(6, 5, 1.0, seed=7, start=time.time())),
+        prometheus(path, tmp_path, f"http://{web[1]}") as theirs,
+    ):
+        for number, end in enumerate((signal.SIGTERM, signal.SIGKILL, signal.SIGTERM)):
+            with program(tmp_path, config, number) as ours:
+                scrapes = "count_over_time(sflow_collector_datagrams_total[5m])"
+                wanted = (theirs.number(scrapes) or 0) + 4
+                wait_for("some scrapes", lambda: (theirs.number(scrapes) or 0) >= wanted, 15)  # noqa: B023
+                ours.program.process.send_signal(end)
+                ours.program.process.wait(5)
+        names = [name for name in theirs.ask("label/__name__/values") if name.endswith("_total")]
+        names = [name for name in names if not OF_THE_PROCESS.match(name)]
+        assert len(names) > 40
+        assert [name for name in names if theirs.query(f"resets({name}[5m]) > 0")] == []
