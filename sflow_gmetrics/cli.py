@@ -33,6 +33,7 @@ from .inputs.pcap import read_capture
 from .inspect import datagram_json
 from .logs import set_up as set_up_log
 from .ports import Listening, join_address
+from .reload import Read
 from .replay import open_sender, replay
 from .simulation.fleet import Churn, pools_toml
 from .simulation.sender import run as run_fleet
@@ -206,7 +207,7 @@ def _serve(options: argparse.Namespace) -> int:
     config = read()
     set_up_log(config.log)
     if options.demo:
-        return _demo(config)
+        return _demo(config, read if options.config else None)
     serve(config, read=read if options.config else None)
     return 0
 
@@ -223,14 +224,14 @@ def _free_ports(config: Config) -> Config:
     )
 
 
-def _demo(config: Config) -> int:
+def _demo(config: Config, read: Read | None) -> int:
     from rich.console import Console
 
     from .live import LiveTable
 
     if all(address in OFF for address in config.sflow.listen):
         raise InputError("--demo: [sflow] listen is off, so there is nowhere to replay to")
-    app = App(config)
+    app = App(config, read=read)
     running: list[Any] = []
     console = Console()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -126,6 +127,28 @@ def test_without_our_names_the_numbers_tell_which_port_it_is(tmp_path: Path) -> 
             assert (one.web, one.gmond[1]) == (f"http://{HOME}:{numbers[1]}", numbers[0])
             assert one.sflow == sflow.getsockname()
             assert b"is ready" in one.page("/-/ready")
+
+
+def test_they_stay_with_another_configuration(tmp_path: Path) -> None:
+    with (
+        bound() as web,
+        bound(socket.SOCK_DGRAM) as sflow,
+        bound() as gmond,
+        socket.socket() as waiting,
+        launched(tmp_path, "web:sflow:gmond", [web, sflow, gmond]) as program,
+    ):
+        one = served(program)
+        (tmp_path / "serve.toml").write_text(
+            CONFIG.replace("127.0.0.1:0", f"127.0.0.1:{free_port()}") + '[[pools]]\nname = "all"\nhosts = ".*"\n'
+        )
+        waiting.connect(gmond.getsockname())
+        program.process.send_signal(signal.SIGHUP)
+        wait_for("another configuration", lambda: program.search("has been read again and is in use"))
+        assert b"</GANGLIA_XML>" in b"".join(iter(lambda: waiting.recv(1 << 16), b""))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(payloads("hsflowd-host")[0], sflow.getsockname())
+        wait_for("a host in its pool", lambda: b'pool="all"' in one.page())
+        assert read_all(gmond.getsockname()).endswith(b"</GANGLIA_XML>\n")
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from aiohttp import web
 
+from exporters.remote_write_queue import Stats
 from exporters.remote_writer import RemoteWriter, check_store
 from sflow_gmetrics import Collector, Snapshot
 from sflow_gmetrics.config import Config, RemoteWriteConfig
+from sflow_gmetrics.crew import Crew
 from sflow_gmetrics.errors import ConfigError
 from tests.exporters.test_remote_write_client import store
 from tests.exporters.write_requests import Sent, read_body
@@ -101,6 +105,88 @@ def test_without_stores_there_is_nothing_to_do() -> None:
     assert not list(writer.tasks())
     assert not writer.stats
     assert not writer.take_notes()
+
+
+async def reload(writer: RemoteWriter, crew: Crew, *stores: RemoteWriteConfig) -> None:
+    """Go on with these stores."""
+    writer.take(writer.prepare(Config(remote_write=stores)))
+    await crew.become(writer.tasks(), ())
+    writer.settle()
+
+
+def after_reloads(*changes: Mapping[str, Any] | None) -> tuple[list[list[Sent]], list[dict[str, Stats]]]:
+    """What a store is sent before the first reload and after each, and the counts; a change of None: no store."""
+    reading = Reading()
+    sent: list[list[Sent]] = []
+    counts: list[dict[str, Stats]] = []
+
+    async def run() -> None:
+        async with store(reading.take) as url, asyncio.timeout(30):
+            first = RemoteWriteConfig(url, name="it", interval=0.1, levels=("collector",))
+            writer, crew = RemoteWriter(Config(), snapshot), Crew()
+            for change in ({}, *changes):
+                begin = len(reading.sent)
+                await reload(writer, crew, *([replace(first, **change)] if change is not None else []))
+                count = len(reading.sent)
+                while change is not None and not any(one.value == 1.0 for one in reading.sent[count:]):
+                    await asyncio.sleep(0.02)
+                sent.append(reading.sent[begin:])
+                counts.append(dict(writer.stats))
+            await crew.end_tasks()
+
+    asyncio.run(run())
+    return sent, counts
+
+
+def names_that_ended(sent: list[Sent]) -> set[str]:
+    return {dict(one.labels)["__name__"] for one in sent if one.value is None}
+
+
+def test_a_store_whose_manners_change_goes_on_without_a_break() -> None:
+    sent, counts = after_reloads({"interval": 0.05, "queue": 5000, "max_samples_per_send": 10}, {})
+    assert not names_that_ended([one for some in sent for one in some])
+    numbers = [one["it"].sent for one in counts]
+    assert 0 < numbers[0] < numbers[1] < numbers[2]
+
+
+def test_series_of_other_labels_end_and_the_new_ones_come_after_that() -> None:
+    sent, counts = after_reloads({"external_labels": {"site": "a"}}, {"external_labels": {"site": "a"}})
+    ends = {one.labels: one.time_ms for one in sent[1] if one.value is None}
+    assert {dict(labels)["__name__"] for labels in ends} >= {"up", "sflow_collector_datagrams_total"}
+    assert all("site" not in dict(labels) for labels in ends)
+    assert all(one.time_ms > max(ends.values()) for one in sent[1] if "site" in dict(one.labels))
+    assert not names_that_ended(sent[2]), "nothing has changed"
+    assert counts[0]["it"].sent < counts[1]["it"].sent
+    assert not any(one["it"].failed or one["it"].dropped for one in counts)
+
+
+def test_a_store_that_comes_back_counts_on() -> None:
+    sent, counts = after_reloads(None, {})
+    assert "up" in names_that_ended(sent[1])
+    assert counts[1] == {}
+    assert counts[2]["it"].sent > counts[0]["it"].sent
+
+
+def test_what_waits_for_a_store_goes_to_the_one_of_its_name() -> None:
+    reading = Reading()
+
+    async def run() -> None:
+        async with store(hanging) as deaf, store(reading.take) as url, asyncio.timeout(30):
+            first = RemoteWriteConfig(deaf, name="it", interval=0.1, levels=("collector",))
+            writer, crew = RemoteWriter(Config(), snapshot), Crew()
+            await reload(writer, crew, first)
+            while not writer.stats["it"].pending:
+                await asyncio.sleep(0.02)
+            waiting = writer.stats["it"].pending
+            await reload(writer, crew, replace(first, url=url))
+            while writer.stats["it"].sent < waiting:
+                await asyncio.sleep(0.02)
+            await reload(writer, crew)
+            await reload(writer, crew, replace(first, interval=60.0))
+            assert writer.stats["it"].pending == 0, "what nobody wants is dropped"
+            await crew.end_tasks()
+
+    asyncio.run(run())
 
 
 def test_a_store_is_checked_before_anything_is_opened() -> None:
