@@ -129,7 +129,7 @@ def test_a_store_that_was_away_has_every_sample(tmp_path: Path, require_program:
             wait_for("the same samples", lambda: times_of(there, load) == times_of(stays, load), 10)
             assert len(times_of(there, load)) >= before + 10
         assert outcome(ours, "leaves", "failed") == outcome(ours, "leaves", "dropped") == 0
-        assert "takes samples again" in ours.program.said()
+        wait_for("a line", lambda: ours.program.search("takes samples again"))
 
 
 class Refusing:
