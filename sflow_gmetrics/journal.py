@@ -32,6 +32,8 @@ _SUM = 4
 _LONGEST = 0xFFFF
 DROPS = 1 << 63
 """In the number of a frame that is no datagram, but how many the kernel has dropped."""
+START = 1 << 62
+"""In the number of one that says that a program has begun: it had been away."""
 
 Frame = tuple[int, float, bytes]
 """Number, time and bytes of a datagram."""
@@ -102,6 +104,10 @@ class Journal:
     def add_drops(self, drops: int) -> None:
         """The kernel has dropped so many datagrams by now."""
         self._frames.append((DROPS | self.count, 0.0, drops.to_bytes(16)))
+
+    def add_start(self, now: float) -> None:
+        """The program begins."""
+        self._frames.append((START | self.count, now, b""))
 
     def begin(self, file: FileIO | None) -> None:
         """What comes from here on goes to another file."""

@@ -25,7 +25,7 @@ from .collector import Collector
 from .config import Config
 from .datagram import decode_header
 from .errors import ConfigError, DecodeError, InputError, StateError
-from .journal import DROPS, LIMIT, Journal, new_journal, read_journal
+from .journal import DROPS, LIMIT, START, Journal, new_journal, read_journal
 from .restore import finish, restore, take_counts
 from .state import VERSION, Written, agent_state, collector_state
 from .state_file import StateFile, StateWriter
@@ -115,7 +115,7 @@ class Persistence:
     def start(self) -> None:
         """Begin to write."""
         try:
-            self._begin_journal()
+            self._begin_journal(starting=True)
         except OSError as error:
             self._note_trouble(error)
         self._journal.start()
@@ -218,9 +218,9 @@ class Persistence:
             path = self._path(generation, "journal")
             try:
                 for number, then, payload in read_journal(path):
-                    drops, number = number & DROPS, number & ~DROPS
+                    drops, start, number = number & DROPS, number & START, number & ~(DROPS | START)
                     if file is not None and generation == first and number < file.mark:
-                        if drops or number < file.marks.get(_agent_of(payload), file.mark):
+                        if drops or start or number < file.marks.get(_agent_of(payload), file.mark):
                             continue
                     elif not counted:
                         counted = True
@@ -229,8 +229,11 @@ class Persistence:
                         collector.kernel_drops = max(collector.kernel_drops, int.from_bytes(payload))
                         continue
                     collector.sweep(then)
-                    collector.receive(payload, then)
-                    count += 1
+                    if start:
+                        collector.resume()
+                    else:
+                        collector.receive(payload, then)
+                        count += 1
             except StateError as error:
                 self._set_aside(path, error)
         if not counted:
@@ -253,7 +256,7 @@ class Persistence:
                 log.exception("the state thread has met a fault that should not be; it goes on")
         self._journal.stop()
 
-    def _begin_journal(self) -> None:
+    def _begin_journal(self, *, starting: bool = False) -> None:
         """From here on datagrams belong to the next generation."""
         self._folder.mkdir(mode=0o750, exist_ok=True)
         generation = self._generation + 1
@@ -262,6 +265,8 @@ class Persistence:
         file = new_journal(self._path(generation, "journal")) if room else None
         with self._lock:
             self._journal.begin(file)
+            if starting:
+                self._journal.add_start(self._clock())
         self._generation = generation
 
     def _write(self) -> None:

@@ -156,9 +156,22 @@ def _restore_agent(collector: Collector, state: Any, now: float) -> None:
 
 
 def _restore_stream(state: list[Any], now: float) -> Stream:
-    *counts, epoch, sequence, uptime_ms, wraps_ms, anchor, lag, heard, agrees, suspected, undecided, recent, suspect = (
-        state
-    )
+    (
+        *counts,
+        epoch,
+        sequence,
+        uptime_ms,
+        wraps_ms,
+        anchor,
+        lag,
+        heard,
+        agrees,
+        suspected,
+        undecided,
+        resumed,
+        recent,
+        suspect,
+    ) = state
     datagrams, lost, reordered, restarts = (_whole(one, -1) for one in counts)
     if suspect is not None:
         number, at, then, payload = suspect
@@ -179,6 +192,7 @@ def _restore_stream(state: list[Any], now: float) -> Stream:
             bool(agrees),
             _real(suspected),
             bool(undecided),
+            bool(resumed),
             tuple(_whole(one, 0, U64) for one in recent) or (_whole(sequence, 0, U32) << 32 | uptime_ms,),
             suspect,
         )

@@ -57,6 +57,7 @@ class StreamState(NamedTuple):
     agrees: bool
     suspected: float
     undecided: bool
+    resumed: bool
     recent: tuple[int, ...]
     suspect: tuple[int, int, float, bytes] | None
 
@@ -138,7 +139,7 @@ class Stream:
         stream.anchor, stream._lag, stream.agrees = state.anchor, state.lag, state.agrees
         stream.heard = state.heard
         stream.suspected, stream.suspect = state.suspected, state.suspect
-        stream._undecided = state.undecided
+        stream._undecided, stream.resumed = state.undecided, state.resumed
         stream._recent = deque(state.recent, 64)
         return stream
 
@@ -160,6 +161,7 @@ class Stream:
             self.agrees,
             self.suspected,
             self._undecided,
+            self.resumed,
             tuple(self._recent),
             self.suspect,
         )

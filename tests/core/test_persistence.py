@@ -28,7 +28,7 @@ from sflow_gmetrics.simulation import Churn, Fleet
 from sflow_gmetrics.simulation.fleet import pools_toml
 from sflow_gmetrics.state import VERSION
 from sflow_gmetrics.state_file import StateFile, StateWriter
-from tests.core.builders import START
+from tests.core.builders import START, Sender, host, service
 
 CHURN = Churn(restarts=120, failures=120, outage=150)
 Datagrams = list[tuple[float, bytes]]
@@ -67,14 +67,18 @@ class Traffic:
 class Run:
     """One run of the program without its ports: datagrams are taken and kept until it is killed."""
 
-    def __init__(self, folder: Path, now: float = START, coming: Iterable[tuple[float, bytes]] = ()) -> None:
+    def __init__(
+        self, folder: Path, now: float = START, coming: Iterable[tuple[float, bytes]] = (), forget_after: int = 1
+    ) -> None:
         self.now = now
         self._writing = False
         self._coming = iter(coming)
-        self.kept = Persistence(config(folder), lambda: self.collector, Traffic(self._come), lambda: self.now)
+        self.kept = Persistence(
+            config(folder, forget_after), lambda: self.collector, Traffic(self._come), lambda: self.now
+        )
         self.collector = self.kept.recover()
         RUNS.append(self)
-        self.kept._begin_journal()
+        self.kept._begin_journal(starting=True)
         self.kept._journal.start()
 
     def _come(self) -> None:
@@ -153,6 +157,29 @@ def test_the_first_run_may_be_killed_before_its_first_state(folder: Path) -> Non
     shown = run.kill()
     assert files(folder) == {"0000000001.journal"}
     assert Run(folder, run.now).page() == shown
+
+
+def test_what_is_known_from_having_been_away_is_known_after_a_crash_too(folder: Path) -> None:
+    """An agent restarts while nobody listens: the second program sees it at once, and the third knows it as well."""
+    run = Run(folder, forget_after=3600)
+    sender = Sender(run.collector, now=START, uptime=10)
+    for step in range(1, 6):
+        run.take((sender.now, sender.payload(host(step), service(step, cpuTime=step * 100))))
+        sender.tick(20)
+    run.write()
+    run.kill()
+    for number in range(1, 4):
+        sender.now += 500
+        sender.uptime = 110 + 50.0 * number  # it has started meanwhile, and its numbers go on
+        run = Run(folder, sender.now, forget_after=3600)
+        if number == 2:
+            run.write()  # nobody has been heard yet: that is known, too
+            run.kill()
+            run = Run(folder, sender.now, forget_after=3600)
+        run.take((sender.now, sender.payload(host(1), service(1, cpuTime=7))))
+        shown = run.kill()
+        assert f'sflow_agent_restarts_total{{agent="10.0.0.1"}} {number}' in shown
+        assert Run(folder, sender.now, forget_after=3600).kill() == shown
 
 
 def test_a_newest_state_that_is_damaged_is_set_aside_and_the_one_before_knows_as_much(
