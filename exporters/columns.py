@@ -32,6 +32,11 @@ class Column:
     convert: Convert
     per_application: bool
 
+    @property
+    def is_counter(self) -> bool:
+        """Whether its numbers are the totals of a counter."""
+        return self.family.type == "counter"
+
 
 def columns_of(form: Form, role: Role) -> list[Column]:
     """The columns of a form in the order of its fields; worked out once for each form."""

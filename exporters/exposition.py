@@ -15,6 +15,8 @@ from .sink import Number, Samples
 
 LINES = 1_000
 """How many lines are made by one call: other threads need their turn, and the processor's cache is small."""
+END = "} "
+"""What stands between labels and number."""
 _ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 
@@ -62,23 +64,24 @@ def number(value: Number) -> str:
 def blocks_of(samples: Samples) -> Iterator[bytes]:
     """The lines of many samples, all of which are known; a bounded number at once."""
     labels, numbers = samples.labels, samples.numbers
-    extra = "," + label_text(*zip(*samples.extra, strict=True)) if samples.extra else ""
+    if samples.extra:
+        end = f",{label_text(*zip(*samples.extra, strict=True))}{END}"
+        labels = [text.removesuffix(END) + end for text in labels]
     for start in range(0, len(labels), LINES):
         some = numbers[start : start + LINES]
         shown = samples.convert(some) if samples.convert is not None else some
-        yield _lines(f"{samples.name}{{", labels[start : start + LINES], extra + "} ", shown)
+        yield _lines(f"{samples.name}{{", labels[start : start + LINES], shown)
 
 
-def _lines(before: str, labels: Sequence[str], after: str, numbers: Sequence[Number]) -> bytes:
+def _lines(before: str, labels: Sequence[str], numbers: Sequence[Number]) -> bytes:
     """Lines that differ by their labels and numbers only."""
     if numbers.count(numbers[0]) == len(numbers):
-        end = f"{after}{numbers[0]!r}\n"
+        end = f"{numbers[0]!r}\n"
         return f"{before}{(end + before).join(labels)}{end}".encode()
-    parts = ["\n" + before] * (4 * len(labels))
+    parts = ["\n" + before] * (3 * len(labels))
     parts[0] = before
-    parts[1::4] = labels
-    parts[2::4] = [after] * len(labels)
-    parts[3::4] = map(repr, numbers)
+    parts[1::3] = labels
+    parts[2::3] = map(repr, numbers)
     parts.append("\n")
     return "".join(parts).encode()
 
@@ -109,10 +112,10 @@ class LabelTexts:
         return sum(len(labels.texts) for labels in (*self._old.values(), *self._new.values()))
 
     def of(self, key: object, names: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
-        """label_text for each of many rows of values; `key` is the same for the same sort of rows."""
+        """label_text and END for each of many rows of values; `key` is the same for the same sort of rows."""
         found = self._new.get(key) or self._old.get(key)
         if found is None or found.values != rows:
             known = dict(zip(*found, strict=True)) if found is not None else {}
-            found = Labels(rows, [known.get(values) or label_text(names, values) for values in rows])
+            found = Labels(rows, [known.get(values) or label_text(names, values) + END for values in rows])
         self._new[key] = found
         return found.texts

@@ -19,7 +19,7 @@ class Page(Sink):
         self._families: dict[str, FamilyText] = {}
 
     def labels(self, key: object, names: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Sequence[str]:
-        """The text of each row's labels."""
+        """The text of each row's labels, with what stands before the number."""
         return self._texts.of(key, names, rows)
 
     def add(self, family: Description, names: Iterable[str], values: Iterable[str], number: Number) -> None:
@@ -41,11 +41,8 @@ class Page(Sink):
         return found
 
     def text(self, *, openmetrics: bool) -> bytes:
-        """The page, written once: room for as much as last time is made before, and memory is touched once only."""
-        page = io.BytesIO()
-        page.seek(self._texts.length)
-        page.write(b"\n")
-        page.seek(0)
+        """The page, written once into room for as much as last time: each piece of memory is touched once only."""
+        page = io.BytesIO(bytes(self._texts.length))
         for family in self._families.values():
             page.writelines(family.parts(openmetrics=openmetrics))
         if openmetrics:

@@ -62,9 +62,9 @@ def _sums(
             if not sink.selection.wants(name[0]):
                 continue
             column = sums.setdefault(name, [None] * len(labels))
-            totals, base = members.totals[index], members.base[index]
+            totals = members.totals[index]
             for owner, first, last in members.spans:
-                added = _increase(totals[first:last], base[first:last])
+                added = _increase(members, index, totals[first:last], first)
                 if added is not None:
                     column[owner] = (column[owner] or 0) + added
     for owner, increases in enumerate(kept):
@@ -75,13 +75,14 @@ def _sums(
         _write(sink, key, name, labels, column)
 
 
-def _increase(totals: Sequence[int | None], base: Sequence[int | None]) -> int | None:
-    """What all have done since they began to count; None where that is not known of any."""
-    try:
-        return sum(totals) - sum(base)  # type: ignore[arg-type]
-    except TypeError:  # of some it is not known
-        known = [a - b for a, b in zip(totals, base, strict=True) if a is not None and b is not None]
-        return sum(known) if known else None
+def _increase(members: Members, index: int, totals: Sequence[int | None], first: int) -> int | None:
+    """What all of one span have done since they began to count; None where that is not known of any."""
+    base = members.base_sums(first, first + len(totals))[index]
+    if base is not None and (members.knows_all or None not in totals):
+        return sum(totals) - base  # type: ignore[arg-type]
+    bases = members.base[index][first : first + len(totals)]
+    known = [a - b for a, b in zip(totals, bases, strict=True) if a is not None and b is not None]
+    return sum(known) if known else None
 
 
 def _gauges(sink: Sink, key: object, labels: Sequence[Any], tables: Sequence[Members]) -> list[Number | None]:

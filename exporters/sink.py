@@ -44,8 +44,12 @@ class Samples(NamedTuple):
 
     def known(self) -> Samples:
         """Those whose number is known."""
-        if not any(value in self.numbers for value in self.unknown):
+        numbers = self.numbers
+        unknown = sum(map(numbers.count, self.unknown)) if self.unknown else 0
+        if not unknown:
             return self
+        if unknown == len(numbers):
+            return self._replace(labels=(), numbers=())
         pairs = [pair for pair in zip(self.labels, self.numbers, strict=True) if pair[1] not in self.unknown]
         return self._replace(labels=[label for label, _ in pairs], numbers=[number for _, number in pairs])
 

@@ -7,6 +7,8 @@ is not known or no longer there is not handed over.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from sflow_gmetrics.datagram import decode_structure
@@ -61,7 +63,7 @@ def write(sink: Sink, snapshot: Snapshot) -> None:
         series.count("host")
     tables = {pool.name: ServiceTable(pool) for pool in pools}
     if "service" in selection.levels and selection.wants_some(_OF_SERVICES):
-        services = [one for host in up for one in host.services]
+        services = list(chain.from_iterable(map(attrgetter("services"), up)))
         if selection.takes_every_host and len(services) == _members_of(pools):  # none is folded into another
             members = [members for table in tables.values() for members in table.live]
         else:
@@ -109,6 +111,17 @@ class Heard(NamedTuple):
         return [row.received for row in self.rows]
 
 
+class _HeardServices(NamedTuple):
+    """The same of services."""
+
+    services: Sequence[Service]
+
+    @property
+    def times(self) -> Sequence[float]:
+        """When the newest sample of each came, in seconds since the epoch."""
+        return [one.row.received for one in self.services]
+
+
 # --- families that follow from fields
 
 
@@ -132,8 +145,9 @@ def _role(sink: Sink, role: Role, tables: Iterable[Members], births: Births) -> 
                 applications = applications or _applications(sink, role, members)
                 chosen = applications
             numbers = column.read(members)
+            unknown = () if column.is_counter and members.knows_all else column.unknown
             samples = Samples(
-                column.family.name, chosen, numbers, column.extra, column.unknown, column.convert, members, began
+                column.family.name, chosen, numbers, column.extra, unknown, column.convert, members, began
             )
             sink.column((role, members.key, index), column.family, samples)
 
@@ -200,7 +214,7 @@ _IF_TYPE, _IF_DIRECTION, _IF_STATUS = _field(1, "ifType"), _field(1, "ifDirectio
 def _services(sink: Sink, services: Sequence[Service], tables: Sequence[Members], births: Births) -> None:
     """What the services do, what they are, and whether they run."""
     _role(sink, Role.SERVICE, tables, births)
-    f.SERVICE_INFO.info(sink, [one.info for one in services], rows=Heard([one.row for one in services]))
+    f.SERVICE_INFO.info(sink, list(map(attrgetter("info"), services)), rows=_HeardServices(services))
     for members in tables:
         index = members.form.value_index(_STATE)
         if index is not None and sink.selection.wants_some(_OF_STATES):
@@ -214,7 +228,7 @@ def _services(sink: Sink, services: Sequence[Service], tables: Sequence[Members]
 def _states(sink: Sink, members: Members, states: Sequence[int]) -> None:
     """Whether services run, and their states in words."""
     labels = sink.labels((Role.SERVICE, members.key), f.SERVICE, members.places)
-    f.SERVICE_UP.many(sink, labels, [int(state in _RUNNING) for state in states], members.key, members)
+    f.SERVICE_UP.many(sink, labels, [1 if state in _RUNNING else 0 for state in states], members.key, members)
     if sink.selection.wants(f.SERVICE_STATE.name, f.SERVICE_STATE.group):
         words = [_STATES[state] if state < len(_STATES) else "unknown" for state in states]
         places = [(*place, word) for place, word in zip(members.places, words, strict=True)]

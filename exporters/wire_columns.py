@@ -10,7 +10,6 @@ import struct
 import sys
 from array import array
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 from sflow_gmetrics.layout import Shape
@@ -27,7 +26,9 @@ class WireColumns:
     def __init__(self, shape: Shape, samples: Sequence[bytes]) -> None:
         self._shape, self._samples = shape, samples
         self._offsets = _offsets_of(shape)
-        self._arrays: dict[tuple[str, int], array[Any]] = {}
+        gap = bytes(-shape.size % _LONG)  # so that all samples have the same place in the words of 8 bytes
+        self._step = shape.size + len(gap)
+        self._bytes = memoryview(gap.join(samples) + gap)
 
     def column(self, index: int) -> list[Any]:
         """The numbers of one field, in the order of the samples."""
@@ -37,30 +38,11 @@ class WireColumns:
         code = self._shape.form.fields[index].type.code
         width = struct.calcsize("!" + code)
         shift = offset % width
-        return self._array(code, shift)[(offset - shift) // width :: self._step // width].tolist()
-
-    @cached_property
-    def _gap(self) -> bytes:
-        """What is put behind each sample, so that all have the same place in the words of 8 bytes."""
-        return bytes(-self._shape.size % _LONG)
-
-    @property
-    def _step(self) -> int:
-        return self._shape.size + len(self._gap)
-
-    @cached_property
-    def _bytes(self) -> bytes:
-        return self._gap.join(self._samples) + self._gap
-
-    def _array(self, code: str, shift: int) -> array[Any]:
-        """All bytes from `shift` on as numbers of one type; those that are something else are of no use."""
-        found = self._arrays.get((code, shift))
-        if found is None:
-            found = self._arrays[code, shift] = array(code)
-            found.frombytes(self._bytes[shift:] + bytes(shift))
-            if sys.byteorder == "little":
-                found.byteswap()
-        return found
+        words = self._bytes[shift : len(self._bytes) - -shift % width].cast(code)  # type: ignore[call-overload]
+        column = array(code, words[offset // width :: self._step // width].tobytes())
+        if sys.byteorder == "little":
+            column.byteswap()
+        return column.tolist()
 
 
 KNOWN = 1_000
