@@ -295,4 +295,4 @@ class ServiceTable:
         """All rows that count."""
         pairs = zip(self._pool.services, self._alike, strict=True)
         others = (_NOBODY if alike else (one.rows, one.rows) for one, alike in pairs)
-        return [*self._shared, *group_by_form(others)]
+        return [*self._shared, *group_by_form(others, (self._pool.name, "everyone"))]

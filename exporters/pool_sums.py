@@ -34,7 +34,7 @@ def write_pool(sink: Sink, pool: Pool, table: ServiceTable) -> None:
         f.POOL_HOSTS.add(sink, (pool.name, "up"), up)
         f.POOL_HOSTS.add(sink, (pool.name, "down"), len(pool.hosts) - up)
     owner = sink.labels(("pool", pool.name), ("pool",), [(pool.name,)])
-    _sums(sink, ("pool", pool.name), owner, [pool.kept], group_by_form([(pool.rows, pool.rows)]))
+    _sums(sink, ("pool", pool.name), owner, [pool.kept], group_by_form([(pool.rows, pool.rows)], (pool.name, "hosts")))
     live = [host.row for host in pool.hosts if host.row is not None]
     _gauges(sink, ("pool", pool.name), owner, group_by_form([(live, live)]))
     if not pool.services or not sink.selection.wants_some(_OF_SERVICES):
