@@ -118,6 +118,12 @@ AGENT_REORDERED = Extra(
 AGENT_SAMPLES_LOST = Extra("sflow_agent_samples_lost_total", "counter", "Samples missing in the sequence.", ("agent",))
 AGENT_SAMPLES = Extra("sflow_agent_samples_total", "counter", "Samples received, by type.", ("agent", "type"))
 AGENT_RESTARTS = Extra("sflow_agent_restarts_total", "counter", "Restarts of the agent.", ("agent",))
+AGENT_CONFLICTS = Extra(
+    "sflow_agent_address_conflicts_total",
+    "counter",
+    "Datagrams of another machine that announces the same agent address; they are not taken.",
+    ("agent",),
+)
 AGENT_LAST_SEEN = Extra(
     "sflow_agent_last_seen_timestamp_seconds", "gauge", "When the agent was heard last.", ("agent",)
 )

@@ -54,6 +54,7 @@ def _limits(snapshot: Snapshot) -> dict[str, tuple[int, int | None]]:
     return {
         "sflow.receive_buffer": (config.sflow.receive_buffer, None),
         "sflow.agents": (config.sflow.agents, len(snapshot.agents)),
+        "sflow.memory": (config.sflow.memory, snapshot.stats.memory),
         "services.services_per_host": (config.services.services_per_host, fullest),
         "services.series": (config.services.series, snapshot.stats.service_series),
         **({"rrd.queue": (config.rrd.queue, None)} if config.rrd.root else {}),

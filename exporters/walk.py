@@ -274,6 +274,7 @@ def _agents(sink: Sink, everyone: Sequence[AgentStats]) -> None:
         (f.AGENT_REORDERED, [one.reordered for one in agents]),
         (f.AGENT_SAMPLES_LOST, [one.samples_lost for one in agents]),
         (f.AGENT_RESTARTS, [one.restarts for one in agents]),
+        (f.AGENT_CONFLICTS, [one.conflicts for one in agents]),
         (f.AGENT_LAST_SEEN, [round(one.last_heard, 3) for one in agents]),
         (f.AGENT_CLOCK_AGREES, [int(one.clock_agrees) for one in agents]),
     ):

@@ -25,6 +25,13 @@ class Agent:
         self.pool = ""
         self.first_heard = now
         self.streams: dict[int, Stream] = {}
+        self.keys: set[bytes] = set()
+        """By which its streams are found."""
+        self.conflicts = 0
+        """How many datagrams another machine has sent that announces the same address."""
+        self.rival = ""
+        self.looked = 0.0
+        """What that machine calls itself, and when it was looked for."""
         self.sources: dict[bytes, Source] = {}
         self.host: Source | None = None
         self.interval = 0.0
@@ -35,6 +42,8 @@ class Agent:
         """When it was last looked for sources to forget because there were too many."""
         self.samples_lost = self.samples_restarted = 0
         self.resets = dict.fromkeys(RESETS, 0)
+        self.memory = 0
+        """About how many bytes it takes, with its sources."""
         self.named = self.folded = 0
         """How many services have a name of their own, and how many are folded into one."""
         self.departed: dict[str, dict[tuple[str, str], int]] = {}
@@ -69,7 +78,7 @@ class Agent:
 
     def has_restarted_since(self, epoch: int) -> bool:
         """Whether the stream that was in this epoch has begun another; else another sub-agent speaks."""
-        return all(stream.epoch != epoch for stream in self.streams.values())
+        return all(stream.epoch != epoch or stream.foreign for stream in self.streams.values())
 
     @property
     def last_heard(self) -> float:

@@ -125,9 +125,19 @@ class App:
             with self._lock:
                 for payload in payloads[first : first + AT_ONCE]:
                     now = clock()
-                    receive(payload, now)
+                    try:
+                        receive(payload, now)
+                    except Exception:
+                        self._has_failed(payload)
+                        continue
                     if keep is not None:
                         keep(now, payload)
+
+    def _has_failed(self, payload: bytes) -> None:
+        """A datagram has met a fault of ours, which should not be: others are taken all the same."""
+        self.collector.dropped["fault"] += 1
+        if self.events.may_say("receiver", "fault"):
+            log.exception("a datagram has met a fault that should not be; it is passed over: %s", payload[:2000].hex())
 
     def snapshot(self) -> Snapshot:
         """The state now."""

@@ -10,31 +10,32 @@ from __future__ import annotations
 import struct
 
 from .agent import RESETS, SAMPLES, Agent
+from .careful import CarefulReader
 from .config import Config
+from .conflicts import Conflicts
 from .convoy import FIRST_SAMPLE, FIRST_SOURCE, STREAM, ConvoyLayouts
-from .datagram import COUNTERS, COUNTERS_EXPANDED, SAMPLE_TYPES, Sample, decode_header, decode_sample
+from .datagram import COUNTERS, COUNTERS_EXPANDED, SAMPLE_TYPES, decode_header
 from .derive import derive_snapshot
 from .errors import DecodeError
-from .layout import Form, Layouts
+from .layout import Layouts, Shape
 from .ledger import Ledger
-from .limits import FOLDED, ServiceLimits
+from .limits import STREAM_MEMORY, Limits
+from .notes import Notes, Taken
 from .pools import AllowList, PoolMap, ServiceMap, kind_of
 from .remote import Remote
-from .schema import Role, tag_text
+from .schema import Role
 from .snapshot import Snapshot
 from .source import Source
-from .stream import Stream, Verdict
-from .xdr import Cursor
+from .stream import HEAD, Stream, Verdict
 
 _HEADER4 = struct.Struct("!II4sIIII").unpack_from
 _SAMPLE = struct.Struct("!IIII").unpack_from
 _KEY = struct.Struct("!II").pack
 _DATA_SOURCE = struct.Struct("!II").unpack_from
 
-NOTES = 1_000
+DROPPED = "not_allowed agents sub_agents services sources_per_agent forms memory memory_of_agent fault".split()
+"""Why something is passed over; "fault" is one of ours."""
 STREAMS_PER_AGENT = 16
-OTHER_SOURCES_PER_AGENT = 5_000
-"""Interfaces and the like; services have a limit of their own."""
 
 
 class Collector:
@@ -49,20 +50,20 @@ class Collector:
         self.layouts = Layouts()
         self.convoys = ConvoyLayouts()
         self.ledger = Ledger(self.config.services.series)
-        self.limits = ServiceLimits(self.config.services, self._note)
+        self.notes = Notes()
+        self.careful = CarefulReader(self.layouts, self.notes, self._drop)
+        self.decode_errors = self.careful.errors
+        self.conflicts = Conflicts(self.notes)
+        self.limits = Limits(self.config, self.notes.add)
         self._streams: dict[bytes, tuple[Stream, Agent]] = {}
         self.datagrams = 0
         self.bytes = 0
-        self.decode_errors = dict.fromkeys(DecodeError.REASONS, 0)
         self.started = 0.0
         """When the first agent was heard; nothing has been counted before."""
         self.samples_before = dict.fromkeys(SAMPLES, 0)
         self.resets_before = dict.fromkeys(RESETS, 0)
         """Samples and resets of agents that have been forgotten."""
-        self.dropped = dict.fromkeys(
-            ("not_allowed", "agents", "sub_agents", "services", "sources_per_agent", "forms"), 0
-        )
-        self._notes: dict[tuple[str, str], tuple[int, str]] = {}
+        self.dropped = dict.fromkeys(DROPPED, 0)
         self.remotes: tuple[Remote, ...] = ()
         self.kernel_drops = 0
         self.receive_buffer = 0
@@ -96,6 +97,8 @@ class Collector:
             self._take(payload, FIRST_SAMPLE, n_samples, agent, stream, now)
         elif verdict is Verdict.RESTARTED:
             self._restart(agent, stream, payload, now)
+        elif verdict is Verdict.FOREIGN:
+            self.conflicts.count(agent, payload, now)
 
     def _receive_unusual(self, payload: bytes, now: float) -> None:
         """IPv6, an agent or sub-agent heard for the first time, or no datagram at all."""
@@ -103,7 +106,7 @@ class Collector:
             header = decode_header(payload)
         except DecodeError as error:
             self.decode_errors[error.reason] += 1
-            self._note("", error.reason, f"a datagram that is no sFlow v5: {error.detail}")
+            self.notes.add("", error.reason, f"a datagram that is no sFlow v5: {error.detail}")
             return
         agent = self.agents.get(header.agent) or self._new_agent(header.agent, now)
         if agent is None:
@@ -114,17 +117,26 @@ class Collector:
             if len(agent.streams) >= STREAMS_PER_AGENT:
                 self._drop("sub_agents", header.agent, f"more than {STREAMS_PER_AGENT} sub-agents")
                 return
+            if reason := self.limits.no_memory(agent, STREAM_MEMORY):
+                self._drop_full(reason, agent)
+                return
+            self.limits.take_memory(agent, STREAM_MEMORY)
             stream = Stream(header.sequence, header.uptime_ms, now)
             agent.streams[header.sub_agent_id] = stream
+        elif self.conflicts.is_foreign(agent, stream, now):
+            verdict = Verdict.FOREIGN
         else:
             judge = stream.resume if stream.resumed else stream.accept
             verdict = judge(header.sequence, header.uptime_ms, now, payload)
-        if header.offset == FIRST_SAMPLE and payload[7] == 1:
+        if header.offset == FIRST_SAMPLE and payload[7] == 1 and not stream.foreign:
+            agent.keys.add(payload[STREAM])
             self._streams[payload[STREAM]] = (stream, agent)
         if verdict is Verdict.NEW:
             self._take(payload, header.offset, header.n_samples, agent, stream, now)
         elif verdict is Verdict.RESTARTED:
             self._restart(agent, stream, payload, now)
+        elif verdict is Verdict.FOREIGN:
+            self.conflicts.count(agent, payload, now)
 
     def _new_agent(self, address: str, now: float) -> Agent | None:
         if not self.allow.allows(address):
@@ -133,7 +145,7 @@ class Collector:
         if len(self.agents) >= self.config.sflow.agents:
             self._drop("agents", "", f"[sflow] agents = {self.config.sflow.agents} is reached, a new one is not heard")
             return None
-        self._note(address, "new", "heard for the first time")
+        self.notes.add(address, "new", "heard for the first time")
         agent = self.agents[address] = Agent(address, now)
         agent.pool = self.pools.pool_of(address, address)
         self.started = self.started or now
@@ -144,9 +156,10 @@ class Collector:
         assert stream.suspect is not None
         _, _, then, held = stream.suspect
         first, second = decode_header(held), decode_header(payload)
-        self._note(agent.address, "restarted", "has restarted")
+        self.notes.add(agent.address, "restarted", "has restarted")
         stream.restart(first.sequence, first.uptime_ms, then)
-        self._take(held, first.offset, first.n_samples, agent, stream, then)
+        if len(held) > HEAD:
+            self._take(held, first.offset, first.n_samples, agent, stream, then)
         stream.accept(second.sequence, second.uptime_ms, now, payload)
         self._take(payload, second.offset, second.n_samples, agent, stream, now)
 
@@ -159,13 +172,13 @@ class Collector:
         members: list[tuple[Source, int, int]] = []
         for left in range(n_samples, 0, -1):
             if size - offset < 16:
-                self._take_rest(payload, offset, left, agent)
+                self.careful.rest(payload, offset, left, agent)
                 return
             tag, length, sequence, compact_source = _SAMPLE(payload, offset)
             end = offset + 8 + length
             if end > size:
                 self.decode_errors["truncated"] += 1
-                self._note(agent.address, "truncated", f"a sample of {length} bytes, {size - offset - 8} left")
+                self.notes.add(agent.address, "truncated", f"a sample of {length} bytes, {size - offset - 8} left")
                 return
             if tag == COUNTERS_EXPANDED:
                 key, records = payload[offset + 12 : offset + 20], offset + 20
@@ -180,7 +193,7 @@ class Collector:
             if source is not None and source.length == end - records:
                 shape = source.shape
                 if shape.identity(payload, records) == source.identity:
-                    shape.samples += 1
+                    shape.count()
                     if source.convoy is not None:
                         source.convoy.disband()
                     source.update(shape.read_counters(payload, records), payload[records:end], sequence, stream, now)
@@ -192,51 +205,39 @@ class Collector:
         if members and len(members) == n_samples and offset == size and members[0][1] == FIRST_SAMPLE:
             self.convoys.form(members, stream, payload)
 
-    def _take_rest(self, payload: bytes, offset: int, left: int, agent: Agent) -> None:
-        """Fewer bytes than a sample of ours has: other, very short samples, or the end came too early."""
-        cursor = Cursor(payload, offset)
-        for _ in range(left):
-            sample = decode_sample(cursor)
-            if sample.malformed:
-                self._count_malformed(sample, agent)
-                return
-            agent.samples[sample.type] += 1
-
     def _learn(self, payload: bytes, offset: int, records: int, agent: Agent, stream: Stream, now: float) -> None:
         """A sample that is not like its source's last one: read it carefully and learn its shape."""
         tag, length, sequence, source_id = _SAMPLE(payload, offset)
         end = offset + 8 + length
-        shape = self.layouts.known(payload, records, end)
+        shape = self.careful.shape(payload, offset, records, end, agent)
         if shape is None:
-            sample = decode_sample(Cursor(payload, offset))
-            if sample.malformed:
-                self._count_malformed(sample, agent)
-                return
-            shape = self.layouts.shape(payload, records, end)
-        if shape is None:
-            self._drop("forms", agent.address, "more sets of structures than anybody sends, a sample is passed over")
             return
         compact = source_id >> 24, source_id & 0xFF_FFFF
         ds_class, ds_index = _DATA_SOURCE(payload, offset + 12) if tag == COUNTERS_EXPANDED else compact
         key = _KEY(ds_class, ds_index)
         raw = payload[records:end]
         source = agent.sources.get(key)
-        shape.samples += 1
         known = source is not None
-        if source is not None:
-            if source.convoy is not None:
-                source.convoy.disband()
-            if source.has_had(sequence, stream):
-                return
-            self.limits.release(source)
+        if source is not None and source.convoy is not None:
+            source.convoy.disband()
         if source is None:
-            source = self._new_source(agent, key, shape.form, now)
+            source = self._new_source(agent, key, shape, now)
             if source is None:
                 return
-        elif shape.read_texts(raw).get("hostname", "") != source.texts.get("hostname", ""):
-            known = self._other_name(source)
-        elif source.form is not shape.form:
-            self.ledger.retire(source)  # counters of a structure that is gone stay with the pool
+        elif source.has_had(sequence, stream):
+            shape.count()
+            return
+        elif reason := self.limits.no_room_for(source, shape.size):
+            self._drop_full(reason, agent)
+            return
+        else:
+            texts = shape.read_texts(raw)
+            if self.conflicts.refuses(source, stream, texts, now):
+                for foreign in agent.keys:
+                    self._streams.pop(foreign, None)
+                return
+            known = self._change(source, shape, texts.get("hostname", ""))
+        shape.count()
         source.role = shape.form.role(source.ds_class)
         source.identify(shape, raw)
         self.name_source(source, source.values)
@@ -249,56 +250,43 @@ class Collector:
         if source.role is Role.HOST:
             self._take_host(source)
 
-    def _count_malformed(self, sample: Sample, agent: Agent) -> None:
-        detail = sample.malformed or ""
-        reason = detail.partition(":")[0]
-        reason = reason if reason in self.decode_errors else "bad_length"
-        self.decode_errors[reason] += 1
-        self._note(agent.address, reason, f"a malformed sample {tag_text(sample.tag)}: {detail}")
-
     def _drop(self, reason: str, agent: str, detail: str) -> None:
         self.dropped[reason] += 1
-        self._note(agent, reason, detail)
+        self.notes.add(agent, reason, detail)
 
-    def _note(self, agent: str, event: str, detail: str) -> None:
-        """Remember an event for the log; what cannot be kept has been counted all the same."""
-        count, _ = self._notes.get((agent, event), (0, ""))
-        if count or len(self._notes) < NOTES:
-            self._notes[agent, event] = (count + 1, detail)
+    def _drop_full(self, reason: str, agent: Agent) -> None:
+        self._drop(reason, agent.address, f"the limit of {reason} is reached, something new is not kept")
 
-    def take_notes(self) -> dict[tuple[str, str], tuple[int, str]]:
-        """What has happened since the last call: (agent, event) to how often and what, in words."""
-        notes, self._notes = self._notes, {}
-        return notes
+    def take_notes(self) -> Taken:
+        """What has happened since the last call."""
+        return self.notes.take()
 
     # --- sources
 
-    def _new_source(self, agent: Agent, key: bytes, form: Form, now: float) -> Source | None:
-        source = Source(agent, *_DATA_SOURCE(key, 0))
+    def _new_source(self, agent: Agent, key: bytes, shape: Shape, now: float) -> Source | None:
+        source, form = Source(agent, *_DATA_SOURCE(key, 0)), shape.form
         folded = form.role(source.ds_class) is Role.SERVICE and self.limits.reason(source, form)
-        reason = self._full(source, form)
+        reason = self.limits.full(source, shape)
         if (folded or reason) and not 0 <= now - agent.tidied < 1.0:
             agent.tidied = now
             self.forget_sources(agent, now)
-            reason = self._full(source, form)
+            reason = self.limits.full(source, shape)
         if reason:
-            self._drop(reason, agent.address, f"the limit of {reason} is reached, a new one is not kept")
+            self._drop_full(reason, agent)
             return None
         agent.sources[key] = source
         return source
 
-    def _full(self, source: Source, form: Form) -> str:
-        """Which limit forbids to keep one more source; "" if none does."""
-        agent = source.agent
-        others, room = len(agent.sources) - agent.named, OTHER_SOURCES_PER_AGENT
-        if form.role(source.ds_class) is Role.SERVICE:
-            room += max(self.config.services.services_per_host - agent.named, 0)
-            if self.limits.folded >= FOLDED and self.limits.reason(source, form):
-                return "services"
-        return "sources_per_agent" if others >= room else ""
+    def _change(self, source: Source, shape: Shape, name: str) -> bool:
+        """Make a source ready for a sample of another shape or name; False if it is to begin anew.
 
-    def _other_name(self, source: Source) -> bool:
-        """The index speaks of something else now. A host keeps its counters, a service begins anew."""
+        Where the index speaks of something else now, a host keeps its counters, a service does not.
+        """
+        self.limits.release(source)
+        if name == source.texts.get("hostname", ""):
+            if source.form is not shape.form:
+                self.ledger.retire(source)  # counters of a structure that is gone stay with the pool
+            return True
         self.ledger.retire(source)
         if source.role is Role.HOST:
             return True
@@ -332,7 +320,9 @@ class Collector:
         agent.born = agent.born or min(source.moments.values(), default=0.0)
         name = source.texts.get("hostname", "")
         if name != agent.name:
-            self._note(agent.address, "named", f"is host {name!r}" + (f", was {agent.name!r}" if agent.name else ""))
+            self.notes.add(
+                agent.address, "named", f"is host {name!r}" + (f", was {agent.name!r}" if agent.name else "")
+            )
             agent.name = name
             self.move(agent, self.pools.pool_of(name or agent.address, agent.address))
 
@@ -375,15 +365,15 @@ class Collector:
 
     def forget_agent(self, agent: Agent, reason: str) -> None:
         """Drop an agent that has no sources any more."""
-        self._note(agent.address, "gone", f"host {agent.name!r} is forgotten, {reason}")
+        self.notes.add(agent.address, "gone", f"host {agent.name!r} is forgotten, {reason}")
         del self.agents[agent.address]
         for kind, count in agent.samples.items():
             self.samples_before[kind] += count
         for kind, count in agent.resets.items():
             self.resets_before[kind] += count
-        for key, (_, other) in list(self._streams.items()):
-            if other is agent:
-                del self._streams[key]
+        for key in agent.keys:
+            self._streams.pop(key, None)
+        self.limits.take_memory(agent, -agent.memory)
 
     def resume(self) -> None:
         """The collector has been away: what each stream brings next is judged with that in mind."""

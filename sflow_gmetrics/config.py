@@ -33,7 +33,8 @@ class SflowConfig:
 
     `receive_buffer` is the socket's buffer in bytes, `allow` the networks whose agents are
     heard (empty: all), `forget_after` the seconds after which a silent host or service is
-    forgotten, and `agents` the greatest number of agents.
+    forgotten, `agents` the greatest number of agents, and `memory` about how many bytes all
+    that is kept of them may take.
     """
 
     listen: tuple[str, ...] = ("0.0.0.0:6343",)
@@ -41,6 +42,7 @@ class SflowConfig:
     allow: tuple[str, ...] = ()
     forget_after: float = 3600.0
     agents: int = 20_000
+    memory: int = 4_294_967_296
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ def check_values(config: Config) -> None:
     _check_networks(config.sflow.allow, "sflow.allow")
     _check_range(config.sflow.receive_buffer, 2048, 1 << 30, "sflow.receive_buffer")
     _check_range(config.sflow.agents, 1, 10_000_000, "sflow.agents")
+    _check_range(config.sflow.memory, 1 << 20, 1 << 50, "sflow.memory")
     _check_range(config.sflow.forget_after, 1, 10 * 366 * 86_400, "sflow.forget_after")
     for place in ("gmond.listen", "gmetad.xml_listen", "gmetad.interactive_listen"):
         section, key = place.split(".")

@@ -29,8 +29,8 @@ FIRST_SOURCE = slice(40, 48)
 """The data source of the first sample: what tells the convoys of a stream apart."""
 _SEQUENCE: Part = ("I", 4, counter("sequence_number"))
 _UPTIME: Part = ("I", 4, counter("uptime", unit="ms"))
-LAYOUTS = 20_000
-"""How many layouts of whole datagrams are kept."""
+LAYOUTS = 16 << 20
+"""How many layouts of whole datagrams are kept for others: as many as have so many bytes together."""
 _WORD = struct.Struct("!I").unpack_from
 
 
@@ -41,10 +41,9 @@ class ConvoyLayout:
     number and data source, 20 bytes or, compact, 16.
     """
 
-    __slots__ = ("counters", "datagrams", "identity", "sequences", "shapes", "usual")
+    __slots__ = ("counters", "identity", "sequences", "usual")
 
     def __init__(self, shapes: tuple[Shape, ...], heads: tuple[int, ...]) -> None:
-        self.shapes = shapes
         parts: list[Part] = [("same", 16, None), _SEQUENCE, _UPTIME, ("same", 4, None)]
         sequences: list[int] = []
         place = 2
@@ -57,7 +56,6 @@ class ConvoyLayout:
         first = sequences[0]
         self.sequences = itemgetter(*sequences) if len(sequences) > 1 else lambda steps: (steps[first],)
         self.usual = (1,) * len(sequences)
-        self.datagrams = 0
 
 
 class Convoy:
@@ -140,15 +138,15 @@ class Convoy:
         return True
 
     def settle(self) -> None:
-        """Let every member know its newest sample, and agent and layout what has come."""
+        """Let every member know its newest sample, and agent and shapes what has come."""
         if not self._taken:
             return
         agent = self._members[0][0].agent
         agent.samples["counters"] += self._taken * len(self)
-        self._layout.datagrams += self._taken
         payload, older, fade, gathered = self._payload, self._older, self._fade, self._gathered
-        self._fade, self._gathered, self._taken = 1.0, 0.0, 0
+        taken, self._fade, self._gathered, self._taken = self._taken, 1.0, 0.0, 0
         for source, at, start in self._members:
+            source.shape.count(taken)
             (source.sequence,) = _WORD(payload, at)
             records = slice(start, start + source.length)
             source.latest = Latest(
@@ -174,6 +172,7 @@ class ConvoyLayouts:
 
     def __init__(self) -> None:
         self._layouts: dict[tuple[tuple[Shape, ...], tuple[int, ...]], ConvoyLayout] = {}
+        self._bytes = 0
 
     def form(self, members: Sequence[tuple[Source, int, int]], stream: Stream, payload: bytes) -> None:
         """Let the sources that one datagram brought travel together, if all of them are as usual.
@@ -191,15 +190,9 @@ class ConvoyLayouts:
         key = tuple([source.shape for source in sources]), tuple([start - at for _, at, start in members])
         layout = self._layouts.get(key)
         if layout is None:
-            if len(self._layouts) >= LAYOUTS:
-                self.count_samples()
+            self._bytes += len(payload)
+            if self._bytes > LAYOUTS:
                 self._layouts.clear()
+                self._bytes = len(payload)
             layout = self._layouts[key] = ConvoyLayout(*key)
         Convoy(layout, [(source, at + 8, start) for source, at, start in members], stream, payload)
-
-    def count_samples(self) -> None:
-        """Let the shapes know how many samples have come in convoys."""
-        for layout in self._layouts.values():
-            for shape in layout.shapes:
-                shape.samples += layout.datagrams
-            layout.datagrams = 0

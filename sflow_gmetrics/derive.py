@@ -47,7 +47,6 @@ def _derive(collector: Collector, now: float, pause: Callable[[], None] | None) 
     present = list(collector.agents.values())
     for agent in in_turns(present, pause, AT_ONCE):
         agent.settle()
-    collector.convoys.count_samples()
     names = _host_names(present, now)
     pools: dict[str, _PoolDraft] = {}
     agents = []
@@ -72,11 +71,12 @@ def _derive(collector: Collector, now: float, pause: Callable[[], None] | None) 
             _ever(collector.samples_before, [agent.samples for agent in collector.agents.values()]),
             collector.layouts.record_counts(),
             dict(collector.decode_errors),
-            collector.layouts.unknown_counts(),
+            dict(collector.layouts.unknown_records),
             dict(collector.dropped),
             dict(collector.limits.dropped),
             collector.started,
             collector.limits.series,
+            collector.limits.memory,
             _ever(collector.resets_before, [agent.resets for agent in collector.agents.values()]),
         ),
         collector.remotes,
@@ -317,4 +317,5 @@ def _agent_stats(agent: Agent, host: Host | None, now: float) -> AgentStats:
         agent.first_heard,
         dict(agent.samples),
         all(stream.agrees for stream in streams),
+        agent.conflicts,
     )

@@ -38,14 +38,20 @@ class EventLog:
                 name, event = key if isinstance(key, tuple) else (None, key)
                 self.say(subject if name is None else f"{subject} {name or 'unknown'}", event, detail, count)
 
-    def say(self, subject: str, event: str, detail: str, count: int = 1) -> None:
-        """Log an event, unless the same one of the same subject was logged a moment ago."""
+    def may_say(self, subject: str, event: str) -> bool:
+        """Whether the same event of the same subject was not logged a moment ago; then it is now."""
         now = time.monotonic()
         if now - self._logged.get((subject, event), -INTERVAL) < INTERVAL:
-            return
+            return False
         if len(self._logged) > SUBJECTS:
             self._logged.clear()
         self._logged[subject, event] = now
+        return True
+
+    def say(self, subject: str, event: str, detail: str, count: int = 1) -> None:
+        """Log an event, unless the same one of the same subject was logged a moment ago."""
+        if not self.may_say(subject, event):
+            return
         kind = event.partition(" ")[0]
         fields = {"subject": subject, "event": kind, "count": count, "msg": detail}
         level = logging.INFO if kind in QUIET else logging.WARNING

@@ -25,7 +25,7 @@ SLACK = 1.25
 """How far a counter may exceed its declared bound before its base is taken for changed."""
 UNKNOWN_TAGS = 64
 """How many unknown structures are counted apart."""
-_ALLOWANCES = 1_000
+_ALLOWANCES = 200
 UNKNOWN_CPUS = 1024
 """The CPUs of a host that has not said how many it has."""
 
@@ -69,6 +69,7 @@ class Form:
         self.is_jvm = any(structure in JVM_STRUCTURES for structure in self.structures)
         self.no_deltas: list[int | None] = [None] * len(self.counters)
         self._allowances: dict[tuple[float, int], list[int]] = {}
+        self.samples = 0
         self.derived: dict[str, Any] = {}
         """What exporters have worked out for this form, by exporter."""
 
@@ -127,11 +128,11 @@ class Shape:
     __slots__ = (
         "_counters",
         "_everything",
+        "_layouts",
         "_order",
         "form",
         "identity",
         "parts",
-        "samples",
         "size",
         "texts",
         "unknown",
@@ -139,8 +140,9 @@ class Shape:
         "wire",
     )
 
-    def __init__(self, form: Form, draft: Draft) -> None:
+    def __init__(self, form: Form, draft: Draft, layouts: Layouts) -> None:
         self.form = form
+        self._layouts = layouts
         everything = struct.Struct("!" + "".join(draft.code))
         self._everything = everything.unpack_from
         self.size = everything.size
@@ -148,7 +150,6 @@ class Shape:
         self.values = _getter([order[id(one)] for one in form.fields])
         self.texts = draft.texts
         self.unknown = draft.unknown
-        self.samples = 0
         self.parts = draft.parts
         self.identity = identity_reader(draft.parts)
         self._counters = counter_reader(draft.parts)
@@ -156,6 +157,12 @@ class Shape:
         self.wire = [place for place in places if place is not None]
         """Where each counter stands in the form, in the order in which they come over the wire."""
         self._order = _getter([self.wire.index(place) for place in range(len(form.counters))])
+
+    def count(self, samples: int = 1) -> None:
+        """So many samples of this shape have come."""
+        self.form.samples += samples
+        if self.unknown:
+            self._layouts.count_unknown(self.unknown, samples)
 
     def read_counters(self, raw: bytes, start: int = 0) -> tuple[int, ...]:
         """The counters of the sample whose records begin at `start`, in the order of the form's counters."""
@@ -197,13 +204,15 @@ def _is_counter(part: Part) -> bool:
 
 _shared: dict[bytes, bytes] = {}
 _SHARED = 100_000
+_SHORT = 512
+"""Longer runs of bytes are nothing that others have too."""
 
 
 def share(runs: tuple[bytes, ...]) -> tuple[bytes, ...]:
     """The same runs of bytes, each one object for all sources that have it: less memory to hold and to compare."""
     if len(_shared) > _SHARED:
         _shared.clear()
-    return tuple([_shared.setdefault(run, run) for run in runs])
+    return tuple([_shared.setdefault(run, run) if len(run) <= _SHORT else run for run in runs])
 
 
 def clean(raw: bytes) -> str:
@@ -229,13 +238,17 @@ class Layouts:
     """All forms and shapes seen so far. Both are bounded: the network decides what they are."""
 
     FORMS = 1_000
-    SHAPES = 10_000
+    SHAPES = 1_000_000
+    """How many shapes are known: as many as have so many parts together; then they are learned anew."""
 
     def __init__(self) -> None:
         self.forms: dict[tuple[tuple[int, int], ...], Form] = {}
         self.shapes: dict[tuple[Any, ...], Shape] = {}
+        self._parts = 0
         self.records: dict[str, int] = {}
+        """How many records of each structure another run of the program has taken."""
         self.unknown_records: dict[str, int] = {}
+        """How many records of each unknown structure have been passed over, by tag; the last to be met as "other"."""
 
     def known(self, payload: bytes, offset: int, end: int) -> Shape | None:
         """The shape of the sample whose record count stands at `offset`, if it is one that has been met before.
@@ -260,9 +273,11 @@ class Layouts:
         form = self._form(draft.structures)
         if form is None:
             return None
-        if len(self.shapes) >= self.SHAPES:
-            self._count_and_clear()
-        shape = self.shapes[key] = Shape(form, draft)
+        self._parts += len(draft.parts)
+        if self._parts > self.SHAPES:
+            self.shapes.clear()
+            self._parts = len(draft.parts)
+        shape = self.shapes[key] = Shape(form, draft, self)
         return shape
 
     def _form(self, structures: dict[int, tuple[Structure, int]]) -> Form | None:
@@ -272,24 +287,17 @@ class Layouts:
             form = self.forms[key] = Form(tuple(structures[tag] for tag in sorted(structures)))
         return form
 
-    def _count_and_clear(self) -> None:
-        self.records, self.unknown_records = self.record_counts(), self.unknown_counts()
-        self.shapes.clear()
-
     def record_counts(self) -> dict[str, int]:
         """How many records of each structure have been taken, by the structure's name."""
         counts = dict(self.records)
-        for shape in self.shapes.values():
-            for structure in shape.form.structures:
-                counts[structure.name] = counts.get(structure.name, 0) + shape.samples
+        for form in self.forms.values():
+            for structure in form.structures:
+                counts[structure.name] = counts.get(structure.name, 0) + form.samples
         return counts
 
-    def unknown_counts(self) -> dict[str, int]:
-        """How many records of each unknown structure have been passed over, by tag; the rarest under "other"."""
-        counts = dict(self.unknown_records)
-        for shape in self.shapes.values():
-            for tag in map(tag_text, shape.unknown):
-                if tag not in counts and len(counts) >= UNKNOWN_TAGS:
-                    tag = "other"
-                counts[tag] = counts.get(tag, 0) + shape.samples
-        return counts
+    def count_unknown(self, tags: list[int], samples: int) -> None:
+        """Records of these unknown structures have come, in so many samples."""
+        counts = self.unknown_records
+        for tag in map(tag_text, tags):
+            known = tag if tag in counts or len(counts) < UNKNOWN_TAGS else "other"
+            counts[known] = counts.get(known, 0) + samples

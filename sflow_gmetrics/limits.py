@@ -1,4 +1,6 @@
-"""How many services have a name of their own; the others are folded into one, `_other_`, of their pool.
+"""How much there is room for: services with a name of their own, and the memory of all that is kept.
+
+Services without a name of their own are folded into one, `_other_`, of their pool.
 
 A service that is folded is kept like any other, so that nothing that it does is missing in its
 pool; only its name is not shown. When there is room again it gets its name back: what it has
@@ -10,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .config import ServicesConfig
-from .layout import Form
+from .config import Config
+from .layout import Form, Shape
 from .pools import OVERFLOW
 from .schema import Role
 from .source import Source
@@ -23,6 +25,15 @@ FOLDED = 100_000
 """How many services are folded over all hosts; more are not kept."""
 _KEYS = {"limit_host": "[services] services_per_host", "limit_total": "[services] series"}
 REASONS = ("excluded", *_KEYS)
+OTHER_SOURCES = 5_000
+"""How many interfaces and the like an agent has; services have a limit of their own."""
+AGENT_MEMORY = 128 << 20
+"""How much of [sflow] memory one agent can take, in bytes."""
+STREAM_MEMORY = 12_000
+"""About how many bytes a sub-agent takes."""
+_SOURCE_MEMORY = 3_000
+_BYTE_MEMORY = 24
+"""The same of a source, and of each byte of its samples: two of them are kept, and how they are read."""
 _IDENTITY = 2
 """Families of each service that are no field of its samples: what it is, and whether it runs."""
 
@@ -40,18 +51,26 @@ def series_of(form: Form) -> int:
     return count
 
 
-class ServiceLimits:
-    """Counts the services that there are, by host (in the agents) and in all.
+def memory_of(source: Source) -> int:
+    """About how many bytes a source takes that has had a sample."""
+    return _SOURCE_MEMORY + _BYTE_MEMORY * source.length
+
+
+class Limits:
+    """Counts the services that there are, and the memory of all sources, by host (in the agents) and in all.
 
     `series` are those of all services with a name of their own, `dropped` by reason those that
     other services would have had when they were met. `note` is told of agent, event and detail.
     """
 
-    def __init__(self, config: ServicesConfig, note: Callable[[str, str, str], None]) -> None:
-        self.config = config
+    def __init__(self, config: Config, note: Callable[[str, str, str], None]) -> None:
+        self.config = config.services
+        self.most_memory = config.sflow.memory
         self._note = note
         self.series = 0
         self.folded = 0
+        self.memory = 0
+        """An estimate, in bytes."""
         self.dropped = dict.fromkeys(REASONS, 0)
 
     def reason(self, source: Source, form: Form) -> str:
@@ -97,16 +116,44 @@ class ServiceLimits:
                 name(source)
                 self.hold(source)
 
+    def full(self, source: Source, shape: Shape) -> str:
+        """Which limit forbids to keep one more source; "" if none does."""
+        agent, form = source.agent, shape.form
+        others, room = len(agent.sources) - agent.named, OTHER_SOURCES
+        if form.role(source.ds_class) is Role.SERVICE:
+            room += max(self.config.services_per_host - agent.named, 0)
+            if self.folded >= FOLDED and self.reason(source, form):
+                return "services"
+        return "sources_per_agent" if others >= room else self.no_room_for(source, shape.size)
+
+    def no_memory(self, agent: Agent, more: int) -> str:
+        """Which limit keeps an agent from taking so much more memory; "" if none does."""
+        if more > 0 and agent.memory + more > AGENT_MEMORY:
+            return "memory_of_agent"
+        return "memory" if more > 0 and self.memory + more > self.most_memory else ""
+
+    def no_room_for(self, source: Source, length: int) -> str:
+        """The same for a sample of another length than the source's last one; one that is new has length -1."""
+        there = memory_of(source) if source.length >= 0 else 0
+        return self.no_memory(source.agent, _SOURCE_MEMORY + _BYTE_MEMORY * length - there)
+
+    def take_memory(self, agent: Agent, bytes_more: int) -> None:
+        """Count what an agent takes, or gives back."""
+        agent.memory += bytes_more
+        self.memory += bytes_more
+
     def drop(self, reason: str, form: Form) -> None:
         """Count a service that is met and not shown by its name."""
         self.dropped[reason] += series_of(form)
 
     def hold(self, source: Source) -> None:
-        """Count a source that is a service."""
+        """Count a source."""
+        self.take_memory(source.agent, memory_of(source))
         self._count(source, 1)
 
     def release(self, source: Source) -> None:
         """Count it no longer: it goes, or is about to become something else."""
+        self.take_memory(source.agent, -memory_of(source))
         self._count(source, -1)
 
     def _count(self, source: Source, by: int) -> None:

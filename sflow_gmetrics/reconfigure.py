@@ -32,7 +32,7 @@ def reconfigure(collector: Collector, config: Config, pause: Callable[[], None] 
     collector.pools = PoolMap(config.pools, config.gmond.cluster)
     collector.service_map = ServiceMap(config.services)
     collector.allow = AllowList(config.sflow.allow)
-    collector.limits.config = config.services
+    collector.limits.config, collector.limits.most_memory = config.services, config.sflow.memory
     collector.ledger.set_limit(config.services.series)
     collector.next_sweep = 0.0
     for agent in in_turns(list(collector.agents.values()), pause, AT_ONCE):
@@ -66,6 +66,7 @@ def _include(collector: Collector, agent: Agent) -> None:
     """Show services that were excluded and are no longer."""
     for source in agent.sources.values():
         if _is_excluded(source) and collector.service_map.service_of(source.name):
+            collector.limits.release(source)
             source.role = Role.SERVICE
             collector.name_source(source, source.values)
             collector.limits.hold(source)

@@ -18,6 +18,7 @@ from .config import Config
 from .datagram import COUNTERS_EXPANDED, decode_sample
 from .errors import StateError
 from .layout import Form, Shape
+from .limits import STREAM_MEMORY
 from .reconfigure import reconfigure
 from .schema import Role
 from .source import Latest, Source
@@ -63,9 +64,8 @@ def take_counts(collector: Collector, own: Any) -> None:
     layouts = collector.layouts
     for agent in collector.agents.values():
         agent.settle()
-    collector.convoys.count_samples()
-    for shape in layouts.shapes.values():
-        shape.samples = 0
+    for form in layouts.forms.values():
+        form.samples = 0
     layouts.records, layouts.unknown_records = _counts(own["records"]), _counts(own["unknown_records"])
 
 
@@ -130,6 +130,7 @@ def _restore_agent(collector: Collector, state: Any, now: float) -> None:
     agent.cpus = _whole(state["cpus"], 0, U32)
     agent.samples.update(_counts(state["samples"], agent.samples))
     agent.resets.update(_counts(state["resets"], agent.resets))
+    agent.conflicts = _whole(state["conflicts"])
     agent.samples_lost, agent.samples_restarted = _whole(state["samples_lost"]), _whole(state["samples_restarted"])
     for service, kept in state["departed"]:
         agent.departed[_text(service)] = {
@@ -140,6 +141,7 @@ def _restore_agent(collector: Collector, state: Any, now: float) -> None:
         stream = _restore_stream(one[1:], now)
         agent.streams[_whole(one[0], 0, U32)] = stream
         epochs[_whole(one[5])] = stream.epoch
+        collector.limits.take_memory(agent, STREAM_MEMORY)
     for one in state["sources"]:
         source = _restore_source(collector, agent, one, epochs, now)
         agent.sources[struct.pack("!II", source.ds_class, source.ds_index)] = source

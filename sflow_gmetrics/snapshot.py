@@ -202,6 +202,8 @@ class AgentStats:
     samples: Mapping[str, int]
     clock_agrees: bool = True
     """Whether its uptime grows as fast as our clock."""
+    conflicts: int = 0
+    """Datagrams of another machine that announces the same address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +224,8 @@ class CollectorStats:
     """When the first agent was heard: then all sums of pools were 0. 0 without one."""
     service_series: int = 0
     """What counts against [services] series."""
+    memory: int = 0
+    """What counts against [sflow] memory."""
     resets: Mapping[str, int] = field(default_factory=dict)
     """Steps of counters that were no plain increases, by reason."""
 

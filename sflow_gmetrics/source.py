@@ -266,10 +266,10 @@ class Source:
             interval = elapsed / ahead
             self.interval = self.interval + (interval - self.interval) * SMOOTHING if self.interval else interval
             self.agent.interval = self.interval
-        self._step(new, raw, max(elapsed, 0.0), restarted)
+        self._step(new, raw, max(elapsed, 0.0), restarted, stream.proven or same or not restarted)
 
-    def _step(self, new: tuple[int, ...], raw: bytes, elapsed: float, restarted: bool) -> None:
-        """The careful path: every counter by the rules of `step`."""
+    def _step(self, new: tuple[int, ...], raw: bytes, elapsed: float, restarted: bool, certain: bool = True) -> None:
+        """The careful path: every counter by the rules of `step`. What is not `certain` to be its own adds nothing."""
         form, agent = self.form, self.agent
         cpus = agent.cpus or UNKNOWN_CPUS
         old = self.latest
@@ -277,6 +277,8 @@ class Source:
         if form.unusual:
             self.tell(self.received)
         allowances = form.allowances(elapsed, max(cpus, agent.cpus or UNKNOWN_CPUS))
+        if not certain:
+            allowances = [-1] * len(allowances)
         totals, base = old.totals, list(self.base)
         previous: list[int | None] = []
         deltas: list[int | None] = []

@@ -37,7 +37,7 @@ _OF_SOURCE = attrgetter(
     *("ds_class ds_index sequence epoch uptime received alive elapsed interval name service kind".split())
 )
 _OF_AGENT = tuple(
-    "address name pool first_heard interval born cpus samples resets samples_lost samples_restarted".split()
+    "address name pool first_heard interval born cpus samples resets samples_lost samples_restarted conflicts".split()
 )
 
 
@@ -83,7 +83,6 @@ def collector_state(collector: Collector) -> dict[str, Any]:
     """What the collector has counted itself, and what pools keep of members that are gone."""
     for agent in collector.agents.values():
         agent.settle()
-    collector.convoys.count_samples()
     return {
         "datagrams": collector.datagrams,
         "bytes": collector.bytes,
@@ -95,7 +94,7 @@ def collector_state(collector: Collector) -> dict[str, Any]:
         "samples_before": dict(collector.samples_before),
         "resets_before": dict(collector.resets_before),
         "records": collector.layouts.record_counts(),
-        "unknown_records": collector.layouts.unknown_counts(),
+        "unknown_records": dict(collector.layouts.unknown_records),
         "ledger": [
             [*key, [[*name, count] for name, count in sums.items()]] for key, sums in collector.ledger.sums.items()
         ],

@@ -14,12 +14,18 @@ from enum import Enum
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
+from .rivals import Rivals
+
 if TYPE_CHECKING:
     from .convoy import Convoy
 
 HALF = 1 << 31
 MASK = (1 << 32) - 1
-
+FAR = 1
+"""A sequence that is farther ahead, with lost datagrams between, has to come with an uptime that fits."""
+LONGEST_HELD = 9_216
+HEAD = 44
+"""Of a suspect that is longer than any frame only so many bytes are kept: it cannot be taken later."""
 LATE_LIMIT_MS = 30_000
 """How far back in the agent's time a datagram can lie and still be a late one."""
 AGREEMENT = 60.0
@@ -29,6 +35,8 @@ SMOOTHING = 0.25
 _SLEW = 0.001
 _PATIENCE = 10.0
 """For how many seconds a sequence that goes on from below must be heard alone to be believed without other proof."""
+_CONTESTED = 90.0
+"""The same, and for how long, after another machine has been heard under the same address."""
 _SLACK = 5.0
 """By how many seconds a restarted agent's start may seem to lie before the last that was heard of the old one."""
 
@@ -71,6 +79,8 @@ class Verdict(Enum):
     """It may come from a restarted agent: it is kept until the next one tells."""
     RESTARTED = "restarted"
     """A suspect's successor: the agent has restarted, and the suspect is to be taken first."""
+    FOREIGN = "foreign"
+    """Another machine that announces the same address has sent it."""
 
 
 class Stream:
@@ -78,19 +88,26 @@ class Stream:
 
     `epoch` changes with every restart; within one, `uptime` (seconds, unwrapped) only grows.
     `agrees` says whether the last datagram's uptime fits the receive time, which is `heard`.
+    `proven` says whether the agent is known to have started anew at the newest restart; else it
+    may be another machine that has taken over, and its counters are nobody's increase.
     """
 
     __slots__ = (
+        "_contested",
+        "_home",
         "_lag",
         "_recent",
+        "_rivals",
         "_undecided",
         "agrees",
         "anchor",
         "convoys",
         "datagrams",
         "epoch",
+        "foreign",
         "heard",
         "lost",
+        "proven",
         "reordered",
         "restarts",
         "resumed",
@@ -104,6 +121,11 @@ class Stream:
 
     def __init__(self, sequence: int, uptime_ms: int, now: float) -> None:
         self.datagrams = self.lost = self.reordered = self.restarts = 0
+        self._rivals = Rivals()
+        self._contested = -_CONTESTED
+        self.proven = True
+        self.foreign = False
+        """Whether it is another machine's than the one that has the address, and so is not taken."""
         self._recent: deque[int] = deque(maxlen=64)
         self.convoys: dict[bytes, Convoy] = {}
         """The sources that travel together, by the first of them."""
@@ -121,7 +143,7 @@ class Stream:
         self.uptime_ms = uptime_ms
         self.wraps_ms = 0
         self.uptime = uptime_ms / 1000
-        self.anchor = self._lag = now - self.uptime
+        self.anchor = self._lag = self._home = now - self.uptime
         self.heard = now
         self.agrees = True
         self._recent.clear()
@@ -137,6 +159,7 @@ class Stream:
         stream.wraps_ms = state.wraps_ms
         stream.uptime = (state.uptime_ms + state.wraps_ms) / 1000
         stream.anchor, stream._lag, stream.agrees = state.anchor, state.lag, state.agrees
+        stream._home = state.anchor
         stream.heard = state.heard
         stream.suspected, stream.suspect = state.suspected, state.suspect
         stream._undecided, stream.resumed = state.undecided, state.resumed
@@ -174,7 +197,7 @@ class Stream:
     def accept(self, sequence: int, uptime_ms: int, now: float, payload: bytes) -> Verdict:
         """Judge the next datagram and, if it is new, move on to it."""
         ahead = (sequence - self.sequence) & MASK
-        if ahead == 0 or ahead >= HALF:
+        if ahead == 0 or ahead >= HALF or (ahead > FAR and self._is_strange(uptime_ms, now)):
             return self._behind(sequence, uptime_ms, now, payload)
         if uptime_ms < self.uptime_ms:
             if self.uptime_ms - uptime_ms < HALF:
@@ -217,6 +240,7 @@ class Stream:
 
     def restart(self, sequence: int, uptime_ms: int, now: float) -> None:
         """The agent has started afresh: sequence, uptime and sample sequences begin again."""
+        self.proven = self._started_since(uptime_ms, now) or uptime_ms <= LATE_LIMIT_MS
         self.restarts += 1
         for convoy in list(self.convoys.values()):
             convoy.disband()
@@ -226,25 +250,41 @@ class Stream:
         """The agent's clock does not run with ours. A step of our clock is forgiven, a drift is not."""
         self.agrees = False
         if abs(lag - self._lag) > AGREEMENT:
-            self.anchor = lag
+            self._home, self.anchor = self.anchor, lag
         else:
             self.anchor += off * _SLEW
 
+    def _is_strange(self, uptime_ms: int, now: float) -> bool:
+        """Whether a sequence far ahead comes with an uptime that is not this agent's."""
+        wraps_ms = self.wraps_ms
+        if uptime_ms < self.uptime_ms:
+            if self.uptime_ms - uptime_ms < HALF:
+                return not self._started_since(uptime_ms, now)
+            wraps_ms += 1 << 32
+        lag = now - (uptime_ms + wraps_ms) / 1000
+        return abs(lag - self.anchor) > AGREEMENT and abs(lag - self._home) > AGREEMENT
+
     def _behind(self, sequence: int, uptime_ms: int, now: float, payload: bytes) -> Verdict:
-        """A sequence number that is not ahead: late, double, or that of an agent that has restarted."""
+        """A number that is not next: late, double, of an agent that has restarted, or of another machine."""
         late = 0 <= self.uptime_ms - uptime_ms <= LATE_LIMIT_MS
+        behind = (self.sequence - sequence) & MASK < HALF
+        possible = behind and 0 <= self.uptime_ms - uptime_ms <= AGREEMENT * 1000
         if late:
             known = [entry & MASK for entry in self._recent if entry >> 32 == sequence]
-            if known and known[-1] != uptime_ms:
+            if known and known[-1] != uptime_ms and uptime_ms <= LATE_LIMIT_MS:
                 self.restart(sequence, uptime_ms, now)
                 return Verdict.NEW
-            late = bool(known) or sequence > self._recent[0] >> 32
+            late = known[-1] == uptime_ms if known else behind and sequence > self._recent[0] >> 32
+        patience = _CONTESTED if 0 <= now - self._contested < _CONTESTED else _PATIENCE
         if self.suspect is None or not self._goes_on(sequence, uptime_ms):
             self.suspected = now
-        elif now - self.suspected >= _PATIENCE or (not late and self._started_since(uptime_ms, now)):
+        elif now - self.suspected >= patience or (not late and self._started_since(uptime_ms, now)):
             return Verdict.RESTARTED
         self._dismiss()
-        self.suspect = (sequence, uptime_ms, now, payload)
+        self.suspect = (sequence, uptime_ms, now, payload if len(payload) <= LONGEST_HELD else payload[:HEAD])
+        if not late and not possible and self._rivals.meet(sequence, uptime_ms, now, self.heard):
+            self._contested = now
+            return Verdict.FOREIGN
         self._undecided = not late
         self.reordered += late
         return Verdict.LATE if late else Verdict.SUSPECT

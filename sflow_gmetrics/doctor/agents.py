@@ -165,9 +165,7 @@ def _restarts(page: Page) -> Found:
     if often:
         yield (
             f"{len(often)} agents restart again and again: {names(often)}.",
-            "'journalctl -u hsflowd' says why hsflowd ends. Two machines that announce the same agent address look "
-            "like "
-            "this too: give each its own with 'agent = eth0' or 'agent.cidr = 10.0.0.0/8' in /etc/hsflowd.conf.",
+            "'journalctl -u hsflowd' says why hsflowd ends.",
         )
 
 
@@ -182,9 +180,20 @@ def _twice(page: Page) -> Found:
     if double:
         yield (
             f"Many datagrams of {len(double)} agents come late or twice and are not used: {names(double)}.",
-            "Two ways lead here (two 'collector' lines for one collector, a relay that copies), or two machines "
-            "announce "
-            "one agent address: 'tcpdump -n udp port 6343' shows from where they come.",
+            "Two ways lead here: two 'collector' lines for one collector, or a relay that copies. "
+            "'tcpdump -n udp port 6343' shows from where they come.",
+        )
+
+
+@AGENTS.rule("address_shared", "sflow_agent_address_conflicts_total")
+def _address_shared(page: Page) -> Found:
+    shared = [agent for agent, count in page.by("agent", "sflow_agent_address_conflicts_total").items() if count]
+    if shared:
+        yield (
+            f"{len(shared)} agent addresses are announced by two machines each: {names(shared)}. The first to be heard "
+            "is shown, the other one is not.",
+            "The log names both hosts. Give each its own address with 'agent = eth0' or 'agent.cidr = 10.0.0.0/8' in "
+            "/etc/hsflowd.conf; cloned machines often share one.",
         )
 
 

@@ -25,6 +25,8 @@ OVERHEAD = 2
 """The kernel charges a datagram with about twice its bytes: so much more room is asked for."""
 ROOM = 1 << 25
 """How many bytes of datagrams are taken from the kernel before they are worked on."""
+_OBJECT = 100
+"""What each of them takes besides, in bytes: a datagram may be empty."""
 RESTS = 10
 """How many short rests the thread takes after it has worked on all: to wake up costs far more than a datagram.
 
@@ -35,6 +37,8 @@ REST = 2.4e-9
 
 In that time a burst at the full speed of a loopback fills half of it.
 """
+_PAUSE = 0.1
+"""Seconds after which a receive that has failed is tried again."""
 _MEMINFO, _MEMINFO_SIZE = 55, 36
 """SO_MEMINFO: nine numbers, the first is how many bytes of the buffer are taken."""
 _HALF_SECOND = struct.pack("ll", 0, 500_000)
@@ -94,7 +98,7 @@ class UdpInput:
                 self.socket.shutdown(socket.SHUT_RD)
         if self._thread.is_alive():
             self._thread.join(2.0)
-        self._dropped = self.kernel_drops()
+        self.kernel_drops()
         self.socket.close()
 
     def _loop(self) -> None:
@@ -109,25 +113,29 @@ class UdpInput:
             self._round = time.monotonic()
             while held < ROOM and (more := waiting.take()):
                 queue.append(more)
-                held += sum(map(len, more))
+                held += _size(more)
             batch = queue.popleft() if queue else self._wait()
-            held = max(held - sum(map(len, batch)), 0)
+            held = max(held - _size(batch), 0)
             self._receive(batch)
             if not queue and 0 < len(batch) < MOST:
                 self._rest()
         left = self.receive_buffer
         while left > 0 and (more := waiting.take()):
             queue.append(more)
-            left -= sum(map(len, more)) or 1
+            left -= _size(more)
         for batch in queue:
             self._receive(batch)
 
     def _wait(self) -> list[bytes]:
         """The next datagram, or nothing if none comes for a while, the socket has an error to tell, or it is closed."""
-        with contextlib.suppress(BlockingIOError, InterruptedError, ConnectionError):
+        try:
             datagram = self.socket.recv(DATAGRAM)
-            return [datagram] if datagram or not self._ending.is_set() else []
-        return []
+        except (BlockingIOError, InterruptedError, ConnectionError):
+            return []
+        except OSError:  # no memory, or a network that is down: it passes
+            self._ending.wait(_PAUSE)
+            return []
+        return [datagram] if datagram or not self._ending.is_set() else []
 
     def _rest(self) -> None:
         """Let datagrams come together, but no more than a quarter of the buffer holds."""
@@ -150,20 +158,22 @@ class UdpInput:
         return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
 
     def kernel_drops(self) -> int:
-        """How many datagrams the kernel has dropped because the buffer was full; 0 where it does not say."""
-        if self.socket.fileno() < 0:
-            return self._dropped
+        """How many datagrams the kernel has dropped because the buffer was full; as before where it does not say."""
         try:
             inode = os.fstat(self.socket.fileno()).st_ino
             table = "udp6" if self.socket.family == socket.AF_INET6 else "udp"
             lines = Path("/proc/net", table).read_text(encoding="ascii").splitlines()[1:]
-        except (OSError, ValueError):
-            return 0
+        except (OSError, ValueError):  # without a file descriptor for it too
+            return self._dropped
         for line in lines:
             words = line.split()
             if len(words) > 12 and words[9] == str(inode):
-                return int(words[12])
-        return 0
+                self._dropped = int(words[12])
+        return self._dropped
+
+
+def _size(datagrams: list[bytes]) -> int:
+    return sum(map(len, datagrams)) + _OBJECT * len(datagrams)
 
 
 def _bind(host: str, port: int, receive_buffer: int, only_v6: bool, shared: bool) -> socket.socket:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from sflow_gmetrics import pages
 from sflow_gmetrics.app import App, serve
 from sflow_gmetrics.config import Config, parse_config
 from sflow_gmetrics.errors import InputError
+from sflow_gmetrics.inputs import udp
 from sflow_gmetrics.inputs.udp import UdpInput
 from sflow_gmetrics.ports import Listening
 from sflow_gmetrics.simulation import Fleet
@@ -314,3 +316,67 @@ def test_stop_may_be_called_at_any_time() -> None:
     app.run(lambda _: done.append(app.stop) or app.stop())  # type: ignore[func-returns-value]
     assert done
     app.stop()
+
+
+def test_a_datagram_that_meets_a_fault_of_ours_costs_itself_only(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = payloads("hsflowd-host")[:20]
+    with running(config()) as (app, listening):
+        take = app.collector.receive
+
+        def faulty(payload: bytes, now: float) -> None:
+            if payload == b"boom":
+                raise KeyError("a fault")
+            take(payload, now)
+
+        monkeypatch.setattr(app.collector, "receive", faulty)
+        for one in good:
+            send(listening.sflow[0], b"boom", one)
+        wait_for("all datagrams", lambda: number(listening, DATAGRAMS) == len(good))
+        assert f'sflow_collector_dropped_total{{reason="fault"}} {len(good)}\n' in page(listening)
+        assert all(one.works(5.0) for one in app.ports.inputs)
+    assert caplog.text.count("a fault that should not be") == 1
+    assert "Traceback" in caplog.text
+    assert b"boom".hex() in caplog.text
+
+
+def test_a_flood_of_empty_datagrams_fills_no_memory_and_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have no bytes that count; the queue has a bound all the same."""
+    monkeypatch.setattr(udp, "ROOM", 2000)
+    taken: list[int] = []
+    slow = threading.Event()
+
+    def receive(batch: list[bytes]) -> None:
+        taken.append(len(batch))
+        slow.wait(0.001)
+
+    class Endless:
+        def __init__(self, _bound: socket.socket) -> None:
+            self.calls = 0
+
+        def take(self) -> list[bytes]:
+            return [b""] * 10
+
+    monkeypatch.setattr(udp, "Waiting", Endless)
+    one = UdpInput(HOME, 0, 65_536, receive)
+    one.start()
+    wait_for("work", lambda: sum(taken) > 100)
+    assert one.works(1.0)
+    one.stop()
+    assert not one.works(60.0)
+
+
+def test_kernel_drops_never_fall_because_they_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = UdpInput(HOME, 0, 4096, lambda _payloads: None)
+    for _ in range(200):
+        send((one.host, one.port), bytes(1000))
+    drops = one.kernel_drops()
+    assert drops > 0
+
+    def refuse(*_: object, **__: object) -> str:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert one.kernel_drops() == drops
+    one.stop()

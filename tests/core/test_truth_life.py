@@ -128,7 +128,7 @@ def test_values_that_are_not_known_do_not_end_a_service() -> None:
 
 
 def test_excluded_services_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sflow_gmetrics.collector.OTHER_SOURCES_PER_AGENT", 100)
+    monkeypatch.setattr("sflow_gmetrics.limits.OTHER_SOURCES", 100)
     sender = Sender(Collector(parse_config("[services]\nexclude = 'x.*'\nservices_per_host = 10")))
     sender.send(host(1), service(1, "good", 999_999))
     for first in range(0, 300, 20):
@@ -140,7 +140,7 @@ def test_excluded_services_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatc
 
 
 def test_interfaces_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sflow_gmetrics.collector.OTHER_SOURCES_PER_AGENT", 100)
+    monkeypatch.setattr("sflow_gmetrics.limits.OTHER_SOURCES", 100)
     sender = Sender(Collector())
     for first in range(0, 300, 20):
         sender.send(*(sample(1, 0, i, ("if_counters",), {"ifIndex": i}, 4) for i in range(first, first + 20)))

@@ -113,8 +113,8 @@ def test_a_service_that_calls_itself_other_is_one_of_the_others() -> None:
 
 def test_a_flood_of_new_names_stays_within_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names that nobody has heard before, in every sample, from several agents; in memory and on the page."""
-    monkeypatch.setattr("sflow_gmetrics.collector.OTHER_SOURCES_PER_AGENT", 20)
-    monkeypatch.setattr("sflow_gmetrics.collector.FOLDED", 30)
+    monkeypatch.setattr("sflow_gmetrics.limits.OTHER_SOURCES", 20)
+    monkeypatch.setattr("sflow_gmetrics.limits.FOLDED", 30)
     text = "[sflow]\nforget_after = 1\n[services]\nservices_per_host = 5\nseries = 400\n"
     text += "[[services.rewrite]]\nmatch = 'm(.*)-.*'\nreplace = 'm$1'\n"
     collector = Collector(parse_config(text))

@@ -41,6 +41,7 @@ def test_limits_are_shown_with_what_is_used_of_them() -> None:
     for name, value in limits.items():
         assert page[key("sflow_collector_limit", key=name)] == value
     assert page[key("sflow_collector_limit_used", key="sflow.agents")] == 2
+    assert page[key("sflow_collector_limit_used", key="sflow.memory")] == collector.limits.memory > 0
     assert page[key("sflow_collector_limit_used", key="services.services_per_host")] == 3
     assert page[key("sflow_collector_limit_used", key="services.series")] == collector.limits.series > 0
     assert key("sflow_collector_limit", key="rrd.queue") not in page, "there are no RRD files"

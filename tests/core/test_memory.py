@@ -1,0 +1,127 @@
+"""What one agent, or all together, can make the collector keep, whatever they send."""
+
+from __future__ import annotations
+
+import pytest
+
+from sflow_gmetrics import Collector, layout
+from sflow_gmetrics.config import parse_config
+from sflow_gmetrics.datagram import COUNTERS, COUNTERS_EXPANDED, Record, Sample, encode_sample
+from sflow_gmetrics.limits import AGENT_MEMORY, STREAM_MEMORY
+from sflow_gmetrics.stream import HEAD, LONGEST_HELD
+from tests.core.builders import Sender, host, record, service, services_of
+
+
+def large(number: int, index: int, size: int) -> Sample:
+    """A service that sends `size` bytes which nobody knows."""
+    known = record("host_descr", hostname=f"s{index}.service"), record("virt_cpu", state=1, cpuTime=number)
+    unknown = Record(900 << 12 | 1, size, raw=bytes(size))
+    return Sample("counters", COUNTERS_EXPANDED, number, 3, index, records=(*known, unknown))
+
+
+def test_an_agent_with_large_samples_stays_within_its_memory() -> None:
+    sender = Sender(Collector())
+    for number in range(1, 4):
+        sender.send(host(number))
+        for index in range(200):
+            sender.send(large(number, index, 60_000))
+        sender.tick(20)
+    collector = sender.collector
+    agent = collector.agents["10.0.0.1"]
+    kept = sum(len(one.latest.raw) + len(one.latest.older) for one in agent.sources.values())
+    assert 1 << 20 < 8 * kept < agent.memory <= AGENT_MEMORY
+    assert collector.limits.memory == agent.memory
+    assert collector.dropped["memory_of_agent"] > 100
+    assert ("10.0.0.1", "memory_of_agent") in collector.take_notes()
+    assert services_of(sender.snapshot()), "those that have come first stay"
+
+
+def test_a_sample_that_grows_beyond_the_limit_is_passed_over() -> None:
+    sender = Sender(Collector(parse_config("[sflow]\nmemory = 1048576")))
+    sender.send(large(1, 1, 100))
+    sender.send(large(2, 1, 60_000))
+    (source,) = sender.collector.agents["10.0.0.1"].sources.values()
+    assert (source.sequence, sender.collector.dropped["memory"]) == (1, 1)
+    sender.tick(20)
+    sender.send(large(3, 1, 100))
+    assert source.sequence == 3
+
+
+def test_all_agents_together_stay_within_the_memory_and_give_it_back() -> None:
+    text = "[sflow]\nmemory = 1048576\nforget_after = 10"
+    collector = Collector(parse_config(text))
+    senders = [Sender(collector, f"10.0.1.{n}") for n in range(100)]
+    for sender in senders:
+        sender.send(host(1), *(service(1, f"s{n}", n) for n in range(5)))
+    assert 900_000 < collector.limits.memory <= 1 << 20
+    assert collector.dropped["memory"] > 0
+    collector.sweep(senders[0].now + 1000)
+    assert collector.agents == {}
+    assert collector.limits.memory == 0
+    senders[-1].tick(1000)
+    senders[-1].send(host(2))
+    assert collector.limits.memory > STREAM_MEMORY
+
+
+def test_a_suspect_longer_than_any_frame_is_not_held_whole_and_the_restart_is_seen() -> None:
+    sender = Sender(Collector())
+    for number in range(1, 5):
+        sender.send(host(number))
+        sender.tick(20)
+    sender.restart()
+    sender.send(large(1, 1, LONGEST_HELD))
+    (stream,) = sender.collector.agents["10.0.0.1"].streams.values()
+    assert stream.suspect is not None
+    assert len(stream.suspect[3]) == HEAD
+    sender.tick(1)
+    sender.send(host(1))
+    assert stream.restarts == 1
+    assert sum(sender.collector.decode_errors.values()) == 0
+
+
+def test_records_are_counted_on_when_shapes_are_learned_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that live on in sources and convoys go on being counted."""
+    sender = Sender(Collector())
+    monkeypatch.setattr(layout.Layouts, "SHAPES", 200)
+    for number in range(1, 40):
+        sender.send(host(number), service(number), large(number, 2, 8))
+        sender.send(service(1, "n" * number, number))  # a name of another length is another shape
+        sender.tick(20)
+    stats = sender.snapshot().stats
+    assert len(sender.collector.layouts.shapes) < 10
+    assert stats.records["host_cpu"] == 39
+    assert stats.records["virt_cpu"] == 3 * 39
+    assert stats.unknown_records == {"900:1": 39}
+
+
+def test_long_runs_of_bytes_are_not_kept_for_others() -> None:
+    before = sum(map(len, layout._shared))
+    sender = Sender(Collector())
+    for number in range(20):
+        sender.send(service(1, f"{number}" * 20_000, number))
+    assert sum(map(len, layout._shared)) - before < 20_000
+
+
+def test_the_convoy_of_a_compact_source_and_that_of_an_expanded_one_that_look_the_same() -> None:
+    """Both begin with the same eight bytes; the restart lets the second one form without a look at the first."""
+    sender = Sender(Collector())
+
+    def expanded(number: int) -> bytes:
+        return encode_sample(service(number, "a.service", 4, cpuTime=number))
+
+    def compact(number: int) -> bytes:
+        return encode_sample(service(number, "b.service", 3, ds_class=0, cpuTime=number, tag=COUNTERS))
+
+    for number in range(1, 8):
+        sender.send(host(number), compact(number))
+        sender.send(expanded(number))
+        sender.tick(20)
+    sender.restart()
+    sender.send(compact(8))
+    sender.tick(1)
+    sender.send(host(8))
+    for number in range(8, 12):
+        sender.send(expanded(number))
+        sender.send(host(number + 1), compact(number + 1))
+        sender.tick(20)
+    assert set(services_of(sender.snapshot())) == {"a.service", "b.service"}
