@@ -35,6 +35,8 @@ from tests.e2e.servers import (
 pytestmark = pytest.mark.e2e
 
 HOSTS, SERVICES = 12, 6
+OF_THE_PROGRAM = "process_|sflow_collector_scrapes_"
+"""Counters that begin with it."""
 POOLS = "[[pools]]\nname = 'web'\nhosts = 'web-.*'\n"
 REWRITE = "[[services.rewrite]]\nmatch = '(queue-worker).*'\nreplace = '$1'\n"
 
@@ -213,3 +215,27 @@ def test_a_port_that_is_taken_changes_nothing(tmp_path: Path) -> None:
         wait_for(
             "a line", lambda: one.program.search(r"all stays as it was: .*serve\.toml: cannot be read: No such file")
         )
+
+
+def test_a_crash_right_after_a_reload(tmp_path: Path) -> None:
+    """What the page has shown before and after it is still there in the next program."""
+    sflow, gmond, web = free_port(socket.SOCK_DGRAM), free_port(), free_port()
+    state = f"[state]\ndirectory = '{tmp_path}/state'\ninterval = 3600\n"
+    fleet = Fleet(HOSTS, SERVICES, interval=0.5, start=time.time())
+    file = tmp_path / "serve.toml"
+    file.write_text(text([sflow], gmond, [web], state), "utf-8")
+    arguments = command("serve", "--config", str(file))
+    seen: dict[str, float] = {}
+    changes = (POOLS + REWRITE, "[services]\nexclude = 'nginx'\n", POOLS)
+    with feeding((HOME, sflow), fleet):
+        for number, change in enumerate(changes):
+            with running(arguments, tmp_path / f"{number}.log", env=environment()) as program:
+                one = Serving(program, file, web)
+                one.newest = seen = {name: seen[name] for name in seen if not re.match(OF_THE_PROGRAM, name)}
+                wait_for("its ports", lambda: program.search(f"landing page on http://{HOME}:{web}/"), 20)
+                wait_for("the fleet", lambda: one.sum("sflow_host_up") == HOSTS)  # noqa: B023
+                one.hang_up(text([sflow], gmond, [web], state + change))
+                assert one.look()["sflow_collector_config_last_reload_successful"] == 1
+                program.process.kill()
+                program.process.wait()
+                assert not one.fallen
