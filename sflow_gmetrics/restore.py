@@ -228,6 +228,8 @@ def _restore_source(collector: Collector, agent: Agent, state: Any, epochs: dict
     )
     source.base = _numbers(base, many)
     source.elapsed = _real(elapsed)
+    if source.elapsed <= 0 and source.deltas.count(None) < many:
+        raise StateError("a source has done something in no time")
     source.missed = frozenset(_whole(one, 0, many - 1) for one in missed)
     source.moments = {_whole(index, 0, len(form.fields) - 1): _real(moment) for index, moment in moments}
     if allowed_for is not None and _real(allowed_for) > 0:

@@ -374,3 +374,12 @@ def test_a_state_with_strange_things_in_it_is_refused_or_can_be_worked_with(
             collector.receive(payload, then)
     page(collector, START + 500)
     assert state_of(collector)
+
+
+def test_increases_in_no_time_are_refused() -> None:
+    state = copy.deepcopy(EXAMPLE)
+    for agent in state["agents"]:
+        for source in agent["sources"]:
+            source[7] = 0  # the elapsed time
+    with pytest.raises(StateError, match="in no time"):
+        restore(POOLS, state["own"], state["agents"], START + 400)

@@ -8,5 +8,5 @@ and what once was a defect in tests/vectors/fuzz_DOOR/: pytest goes through all 
 
 from __future__ import annotations
 
-DOORS = ("collector", "decode", "ganglia_xml", "interactive", "query", "pcap", "config", "web_config")
+DOORS = ("collector", "decode", "ganglia_xml", "interactive", "query", "pcap", "config", "web_config", "state")
 """In the order of how much depends on them."""

@@ -18,8 +18,8 @@ from tests.fuzz.door import CORPUS, Door, findings, inputs, open_door
 from tests.fuzz.shorten import shortened
 from tests.recordings import VECTORS
 
-RUNS = {"collector": 3_000, "web_config": 500}
-"""The collector has to hear much, and YAML is slow."""
+RUNS = {"collector": 3_000, "web_config": 500, "state": 500}
+"""The collector has to hear much, and YAML and pages are slow."""
 
 
 @pytest.mark.parametrize("name", DOORS)
