@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from exporters import prometheus
 from sflow_gmetrics import Collector, persistence
 from sflow_gmetrics.config import Config, parse_config
-from sflow_gmetrics.errors import InputError, StateError
+from sflow_gmetrics.errors import ConfigError, InputError, StateError
 from sflow_gmetrics.journal import Journal, new_journal, read_journal
-from sflow_gmetrics.persistence import Persistence
+from sflow_gmetrics.persistence import Persistence, check_state
 from sflow_gmetrics.simulation import Churn, Fleet
 from sflow_gmetrics.simulation.fleet import pools_toml
 from sflow_gmetrics.state import VERSION
@@ -240,6 +240,26 @@ def test_a_directory_belongs_to_one_program(folder: Path) -> None:
         Persistence(config(folder), Collector, threading.Lock(), time.time).recover()
     run.kill()
     Run(folder)
+
+
+def test_kernel_drops_that_were_shown_are_known(folder: Path) -> None:
+    run = Run(folder)
+    for drops in (3, 8):
+        run.collector.kernel_drops = drops
+        run.kept.keep_drops(drops)
+        if drops == 3:
+            run.write()
+    shown = run.kill()
+    assert "sflow_collector_kernel_drops_total 8" in shown
+    assert Run(folder).page() == shown
+
+
+def test_a_reload_leaves_the_directory_as_it_is(folder: Path) -> None:
+    before = config(folder)
+    check_state(parse_config(f'[state]\ndirectory = "{folder}"\ninterval = 5'), before)
+    for other in ("", 'directory = "/elsewhere"'):
+        with pytest.raises(ConfigError, match="directory cannot change while the program runs: restart it"):
+            check_state(parse_config(f"[state]\n{other}"), before)
 
 
 # --- the end

@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -148,3 +149,57 @@ def test_prometheus_sees_no_counter_begin_anew(tmp_path: Path, require_program: 
         names = [name for name in names if not OF_THE_PROCESS.match(name)]
         assert len(names) > 40
         assert [name for name in names if theirs.query(f"resets({name}[5m]) > 0")] == []
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[Callable[[str], object]]:
+    """A file system of its own; what is given may mount it again with other options."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        yield lambda options: subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_disk_that_is_full_read_only_or_empty_stops_nothing(tmp_path: Path) -> None:
+    config, port = written_config(tmp_path)
+    with (
+        small_disk(tmp_path / "disk") as remount,
+        feeding((HOME, port), Fleet(8, 20, 1.0, seed=3, start=time.time())),
+    ):
+        text = config.read_text().replace(str(tmp_path / "state"), str(tmp_path / "disk" / "state"))
+        config.write_text(text)
+        (tmp_path / "disk" / "state").mkdir()
+        remount("ro")
+        with program(tmp_path, config) as ours:
+            wait_for("errors", lambda: "sflow_collector_state_write_errors_total 3.0" in ours.page().decode(), 20)
+            assert ours.program.said().count("Read-only file system") == 1
+            ours.program.process.terminate()
+            assert ours.program.process.wait(5) == 0
+        remount("rw")
+        with program(tmp_path, config, 1) as ours:
+
+            def number(name: str) -> float:
+                found = re.search(rf"^{name} (\S+)$", ours.page().decode(), re.MULTILINE)
+                assert found
+                return float(found[1])
+
+            errors, written = (
+                f"sflow_collector_state_{what}" for what in ("write_errors_total", "last_write_timestamp_seconds")
+            )
+            wait_for("a full disk", lambda: number(errors) >= 2, 20)
+            assert ours.program.said().count("No space left on device") == 1
+
+            remount("size=20m")
+            wait_for("a state", lambda: number(written) > 0, 20)
+            wait_for("the good word", lambda: "the state is written again" in ours.program.said())
+
+            shutil.rmtree(tmp_path / "disk" / "state")
+            gone = time.time()
+            wait_for("a new directory", lambda: number(written) > gone, 20)
+            ours.program.process.terminate()
+            assert ours.program.process.wait(5) == 0
+        assert "Traceback" not in ours.program.said()
