@@ -144,19 +144,18 @@ class Convoy:
         agent = self._members[0][0].agent
         agent.samples["counters"] += self._taken * len(self)
         payload, older, fade, gathered = self._payload, self._older, self._fade, self._gathered
+        elapsed, uptime, received = self._elapsed, self._uptime, self._received
         taken, self._fade, self._gathered, self._taken = self._taken, 1.0, 0.0, 0
         for source, at, start in self._members:
             source.shape.count(taken)
             (source.sequence,) = _WORD(payload, at)
             records = slice(start, start + source.length)
-            source.latest = Latest(
-                source.shape, payload[records], older[records], None, None, None, source.latest.offsets
-            )
-            source.elapsed, source.uptime = self._elapsed, self._uptime
-            source.received = source.alive = self._received
+            source.latest = Latest.usual(source.shape, payload[records], older[records], source.latest.offsets)
+            source.elapsed, source.uptime = elapsed, uptime
+            source.received = source.alive = received
             source.interval = source.interval * fade + gathered
             if source.form.unusual:
-                source.tell(self._received)  # which can disband this convoy
+                source.tell(received)  # which can disband this convoy
 
     def disband(self) -> None:
         """From here on each member goes its own way."""

@@ -129,6 +129,11 @@ def _host_names(agents: Iterable[Agent], now: float) -> dict[str, str]:
     return names
 
 
+def _is_plain(source: Source, agent: Agent) -> bool:
+    """Whether no rule and no limit has given the service its name, so that it is merged with no other."""
+    return source.service == source.name != OVERFLOW and source.service not in agent.departed
+
+
 def _own_name(name: str, suffix: int, used: set[str]) -> str:
     """The name, with the suffix behind it where another one has it already; `used` takes it up."""
     while name in used:
@@ -173,8 +178,12 @@ class _PoolDraft:
                 interfaces.append(Interface(source.name, source.ds_index, Row.of(source)))
         services: list[Service] = []
         used: set[str] = set()
+        shown = up and name is not None
         for group, members in groups.items():
-            services += self._services(name or "", group, members, agent, up and name is not None, now, used)
+            if len(members) == 1 and _is_plain(members[0][0], agent):
+                services += self._single(name or "", *members[0], shown, now, used)
+            else:
+                services += self._services(name or "", group, members, agent, shown, now, used)
         if name is None:
             return None
         host = Host(
@@ -195,6 +204,17 @@ class _PoolDraft:
         )
         self.hosts.append(host)
         return host
+
+    def _single(self, host: str, source: Source, row: Row, up: bool, now: float, used: set[str]) -> tuple[Service, ...]:
+        """The usual case: a service that is one source, under the name that this has."""
+        group = source.service
+        pooled = self.service(group, source.kind)
+        pooled.rows.append(row)
+        if not up or now > row.alive + INTERVALS_TO_LIVE * row.interval:
+            return ()
+        service = Service(*self._place(source, host, _own_name(group, source.ds_index, used)), row, group)
+        pooled.members.append(service)
+        return (service,)
 
     def _services(
         self,

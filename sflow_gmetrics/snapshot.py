@@ -46,7 +46,7 @@ class _Held(NamedTuple):
     interval: float
 
 
-_HELD_OF = attrgetter(*_Held._fields[:-1])
+_HELD_OF = attrgetter(*_Held._fields[:-1], "own_interval")
 
 
 class Row(_Held):
@@ -66,8 +66,8 @@ class Row(_Held):
 
     @classmethod
     def of(cls, source: Source) -> Row:
-        """What the source holds now; one call takes most of it, for there are many sources."""
-        return tuple.__new__(cls, (*_HELD_OF(source), source.own_interval))
+        """What the source holds now; one call takes all of it, for there are many sources."""
+        return tuple.__new__(cls, _HELD_OF(source))
 
     def __getattr__(self, name: str) -> Any:
         """The numbers are worked out when they are first looked at."""

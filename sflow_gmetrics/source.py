@@ -76,6 +76,11 @@ class Latest(NamedTuple):
     mended: tuple[Any, ...] | None
     offsets: tuple[int | None, ...]
 
+    @classmethod
+    def usual(cls, shape: Shape, raw: bytes, older: bytes, offsets: tuple[int | None, ...]) -> Latest:
+        """A sample of which everything follows from the bytes; made by one call, for there are many."""
+        return tuple.__new__(cls, (shape, raw, older, None, None, None, offsets))
+
     @property
     def values(self) -> tuple[Any, ...]:
         """The numbers of the newest sample in the order of the form's fields."""
