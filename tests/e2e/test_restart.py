@@ -57,6 +57,7 @@ def program(folder: Path, config: Path, number: int = 0) -> Iterator[Served]:
     with running(
         command("serve", "--config", str(config)), folder / f"serve-{number}.log", env=environment(), cwd=folder
     ) as one:
+        wait_for("its start", lambda: one.search("listening for sFlow"), 40)
         yield served(one)
 
 
