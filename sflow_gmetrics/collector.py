@@ -49,7 +49,7 @@ class Collector:
         self.agents: dict[str, Agent] = {}
         self.layouts = Layouts()
         self.convoys = ConvoyLayouts()
-        self.ledger = Ledger(self.config.services.series)
+        self.ledger = Ledger(self.config.services.series, self.agents)
         self.notes = Notes()
         self.careful = CarefulReader(self.layouts, self.notes, self._drop)
         self.decode_errors = self.careful.errors

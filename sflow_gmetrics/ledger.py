@@ -7,10 +7,14 @@ rows (total minus base); the ledger keeps those of the others, so that no pool t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from .pools import OTHER, OVERFLOW
 from .schema import Role
 from .source import Source
+
+if TYPE_CHECKING:
+    from .agent import Agent
 
 Key = tuple[str, str, str]
 """(pool, service, kind); the service is "" for the hosts' own counters."""
@@ -18,25 +22,31 @@ Sums = dict[tuple[str, tuple[tuple[str, str], ...]], int]
 """Raw increases by family name and constant labels."""
 
 LIMIT = 100_000
-"""How many services of pools are kept apart at the most; what comes after them is kept under one name."""
+"""How many services that no host of the pool has any more are kept apart at the most: those that went last."""
 SERIES = 20
 """That many series of the limit over all hosts make room for one more of them."""
+SPARE = 10
+"""Where there is no room, it is made for one in so many of them."""
 DEPARTED = 1_000
 """How many merged services of a host keep what members did that have gone."""
 
 
 class Ledger:
-    """Sums of increases of what is no longer there, by pool, service and family."""
+    """Sums of increases of what is no longer there, by pool, service and family.
 
-    def __init__(self, series: int) -> None:
+    What was added to last stands last in `sums`. `agents` are those who have the members.
+    """
+
+    def __init__(self, series: int, agents: Mapping[str, Agent]) -> None:
         self.sums: dict[Key, Sums] = {}
+        self._agents = agents
         self.version = 0
         """Another one each time that work goes from a member to the ledger."""
         self.set_limit(series)
 
     def set_limit(self, series: int) -> None:
-        """`series` are those of services that there may be. What is kept apart already stays so."""
-        self._limit = min(LIMIT, max(series // SERIES, 1))
+        """`series` are those of services that there may be."""
+        self._limit = self._full = min(LIMIT, max(series // SERIES, 1))
 
     def retire(self, source: Source) -> None:
         """Keep what the source has done for its pool, and let it begin from here. What is not shown does nothing."""
@@ -58,9 +68,27 @@ class Ledger:
         source.base = list(source.totals)
 
     def _open(self, pool: str, service: str, kind: str) -> Sums:
-        if service and (pool, service, kind) not in self.sums and len(self.sums) >= self._limit:
-            service, kind = OVERFLOW, OTHER
-        return self.sums.setdefault((pool, service, kind), {})
+        key = pool, service, kind
+        sums = self.sums.pop(key, None)
+        if sums is None and len(self.sums) >= self._full:
+            self._make_room()
+        return self.sums.setdefault(key, sums or {})
+
+    def _make_room(self) -> None:
+        """Those that have gone longest ago are kept under one name of their pool. Who has a member stays."""
+        present = {
+            (agent.pool, source.service, source.kind)
+            for agent in self._agents.values()
+            for source in agent.sources.values()
+            if source.role is Role.SERVICE
+        }
+        gone = [key for key in self.sums if key[1] not in ("", OVERFLOW) and key not in present]
+        spare = max(self._limit // SPARE, 1)
+        for key in gone[: max(len(gone) - self._limit + spare, 0)]:
+            others = self.sums.setdefault((key[0], OVERFLOW, OTHER), {})
+            for name, count in self.sums.pop(key).items():
+                others[name] = others.get(name, 0) + count
+        self._full = len(self.sums) + spare
 
     def rename(self, source: Source, name: str, service: str, kind: str) -> None:
         """A source has another name, or kind, from now on: what it has done so far stays with the old one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -435,6 +436,34 @@ def test_collector_never_invents_work_and_misses_only_what_nobody_can_know() -> 
             assert certain <= total <= done
     nginx = fleet.ledger.account("web", "nginx.service")
     assert nginx.certain.cpu_ms < nginx.done.cpu_ms
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_pools_are_true_while_hosts_and_names_come_and_go_faster_than_gone_names_are_kept(seed: int) -> None:
+    """Room for 120 names of services that are gone; the others are kept together, and no total falls."""
+    churn = Churn(restarts=60, failures=20, outage=20, renewals=240)
+    fleet = Fleet(8, 3, 3, seed=seed, start=1.8e9, churn=churn)
+    collector = Collector(parse_config(f"[sflow]\nforget_after = 15\n[services]\nseries = 2400\n{pools_toml()}"))
+    before: dict[tuple[str, str], Work] = {}
+    for now in range(5, 900, 5):
+        receive_all(collector, fleet, 1.8e9 + now)
+        totals = collected(collector, 1.8e9 + now)
+        for pool in ("web", "app", "db", "cache"):
+            sums, known = fleet.ledger.pool(pool), [work for key, work in totals.items() if key[0] == pool]
+            for index in range(3):
+                least, most = (sum(getattr(one, of)[index] for one in sums.values()) for of in ("certain", "done"))
+                assert least <= sum(one[index] for one in known) <= most
+        for key, work in totals.items():
+            account = fleet.ledger.accounts.get(key)
+            if account is not None:
+                assert all(map(operator.le, account.certain, work))
+                assert all(map(operator.le, work, account.done))
+            assert all(map(operator.le, before.get(key, Work()), work))
+        before = totals
+    assert not any(collector.limits.dropped.values())
+    assert any(service == "_other_" for _, service in before)
+    assert len(collector.ledger.sums) < 120 + 32
+    assert len({name for _, name in fleet.ledger.accounts}) > 150
 
 
 # --- the sender
