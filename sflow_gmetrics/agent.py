@@ -82,8 +82,10 @@ class Agent:
 
     @property
     def last_heard(self) -> float:
-        """When the newest datagram of the agent came, in seconds since the epoch."""
-        return max((stream.heard for stream in self.streams.values()), default=self.first_heard)
+        """When the newest datagram of the agent came, in seconds since the epoch; one that is a suspect yet counts."""
+        heard = [stream.heard for stream in self.streams.values()]
+        heard += [stream.suspect[2] for stream in self.streams.values() if stream.suspect is not None]
+        return max(heard, default=self.first_heard)
 
     @property
     def started(self) -> float:

@@ -269,12 +269,14 @@ class Stream:
         late = 0 <= self.uptime_ms - uptime_ms <= LATE_LIMIT_MS
         behind = (self.sequence - sequence) & MASK < HALF
         possible = behind and 0 <= self.uptime_ms - uptime_ms <= AGREEMENT * 1000
-        if late:
+        if late or uptime_ms > self.uptime_ms:
             known = [entry & MASK for entry in self._recent if entry >> 32 == sequence]
             if known and known[-1] != uptime_ms and uptime_ms <= LATE_LIMIT_MS:
+                if self.suspect is not None and self._goes_on(sequence, uptime_ms):
+                    return Verdict.RESTARTED
                 self.restart(sequence, uptime_ms, now)
                 return Verdict.NEW
-            late = known[-1] == uptime_ms if known else behind and sequence > self._recent[0] >> 32
+            late = late and (known[-1] == uptime_ms if known else behind and sequence > self._recent[0] >> 32)
         patience = _CONTESTED if 0 <= now - self._contested < _CONTESTED else _PATIENCE
         if self.suspect is None or not self._goes_on(sequence, uptime_ms):
             self.suspected = now

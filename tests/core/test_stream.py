@@ -65,6 +65,24 @@ def test_a_double_is_late_whatever_its_age(age: int) -> None:
     assert agent.stream.reordered == 1
 
 
+def test_an_agent_that_restarts_after_its_first_datagram_is_believed_at_once() -> None:
+    agent = Agent(sequence=1, uptime=0.0)
+    assert agent.give(1, 0.6, agent.now + 1) is Verdict.NEW
+    assert agent.stream.restarts == 1
+    assert agent.give(1, 0.6, agent.now + 2) is Verdict.LATE, "a double"
+    assert agent.give(2, 1.6, agent.now + 2) is Verdict.NEW
+    assert agent.stream.restarts == 1
+
+
+def test_the_first_datagram_after_a_restart_is_taken_when_its_successor_cannot_be_a_late_one() -> None:
+    agent = Agent(sequence=1, uptime=0.0)
+    agent.run(31)
+    assert agent.give(1, 0.5, agent.now + 1) is Verdict.SUSPECT
+    assert agent.give(2, 1.5, agent.now + 2) is Verdict.RESTARTED
+    assert agent.stream.suspect is not None
+    assert agent.stream.suspect[0] == 1
+
+
 def test_a_restart_takes_nothing_back_of_what_was_late() -> None:
     agent = Agent()
     agent.run(60)

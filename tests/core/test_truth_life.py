@@ -30,6 +30,22 @@ def _regular(interval: float, count: int = 10) -> Sender:
     return sender
 
 
+def test_an_agent_that_returns_just_when_it_would_be_forgotten_is_remembered() -> None:
+    """Its first datagram waits for the second one, to be told from a late one; it is heard all the same."""
+    collector = Collector(parse_config("[sflow]\nforget_after = 60"))
+    sender = Sender(collector)
+    for number in range(1, 20):
+        sender.send(host(number), service(number, cpuTime=100 * number))
+        sender.tick(5)
+    sender.restart(after=60 + 2 * 5 - 2)
+    sender.send(host(1, cpu_user=1), service(1, cpuTime=7))
+    sender.tick(3)
+    collector.sweep(sender.now)
+    sender.send(host(2, cpu_user=2), service(2, cpuTime=9))
+    assert collector.agents["10.0.0.1"].streams
+    assert pool_service(sender.snapshot()).sums()["sflow_pool_service_cpu_seconds_total", ()] == 1800 + 2
+
+
 @pytest.mark.parametrize("interval", [1.0, 5.0, 20.0, 60.0])
 def test_a_service_vanishes_after_three_of_its_own_intervals(interval: float) -> None:
     sender = _regular(interval)
