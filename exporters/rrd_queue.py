@@ -18,7 +18,7 @@ from .rrd_file import NewFile
 
 TROUBLED_VALUES = 240
 """Values that are kept for a file that the engine refuses."""
-FORGET = 3_600
+FORGET = 600
 """Seconds without a value after which a file is no longer thought of."""
 
 
