@@ -11,9 +11,11 @@ at for itself, by the rules in `source`.
 from __future__ import annotations
 
 import struct
+from collections import deque
 from collections.abc import Sequence
 from math import inf
 from operator import gt, itemgetter, sub
+from weakref import WeakValueDictionary
 
 from .draft import Part
 from .layout import Shape, counter_reader, identity_reader
@@ -29,9 +31,11 @@ FIRST_SOURCE = slice(40, 48)
 """The data source of the first sample: what tells the convoys of a stream apart."""
 _SEQUENCE: Part = ("I", 4, counter("sequence_number"))
 _UPTIME: Part = ("I", 4, counter("uptime", unit="ms"))
-LAYOUTS = 16 << 20
-"""How many layouts of whole datagrams are kept for others: as many as have so many bytes together."""
+LATEST = 1 << 20
+"""Of how many convoys, the latest, the layouts are kept for others: as many as have so many bytes together."""
 _WORD = struct.Struct("!I").unpack_from
+_Key = tuple[tuple[Shape, ...], tuple[int, ...]]
+"""Shapes and heads of a layout."""
 
 
 class ConvoyLayout:
@@ -41,7 +45,7 @@ class ConvoyLayout:
     number and data source, 20 bytes or, compact, 16.
     """
 
-    __slots__ = ("counters", "identity", "sequences", "usual")
+    __slots__ = ("__weakref__", "counters", "identity", "sequences", "usual")
 
     def __init__(self, shapes: tuple[Shape, ...], heads: tuple[int, ...]) -> None:
         parts: list[Part] = [("same", 16, None), _SEQUENCE, _UPTIME, ("same", 4, None)]
@@ -167,11 +171,16 @@ class Convoy:
 
 
 class ConvoyLayouts:
-    """All layouts that are in use. They are bounded: the network decides what they are."""
+    """All layouts that are in use, and those of the latest convoys: these are likely to be formed again."""
 
     def __init__(self) -> None:
-        self._layouts: dict[tuple[tuple[Shape, ...], tuple[int, ...]], ConvoyLayout] = {}
+        self._layouts: WeakValueDictionary[_Key, ConvoyLayout] = WeakValueDictionary()
+        self._latest: deque[tuple[ConvoyLayout, int]] = deque()
         self._bytes = 0
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._layouts)
 
     def form(self, members: Sequence[tuple[Source, int, int]], stream: Stream, payload: bytes) -> None:
         """Let the sources that one datagram brought travel together, if all of them are as usual.
@@ -189,9 +198,9 @@ class ConvoyLayouts:
         key = tuple([source.shape for source in sources]), tuple([start - at for _, at, start in members])
         layout = self._layouts.get(key)
         if layout is None:
-            self._bytes += len(payload)
-            if self._bytes > LAYOUTS:
-                self._layouts.clear()
-                self._bytes = len(payload)
             layout = self._layouts[key] = ConvoyLayout(*key)
+        self._latest.append((layout, len(payload)))
+        self._bytes += len(payload)
+        while self._bytes > LATEST:
+            self._bytes -= self._latest.popleft()[1]
         Convoy(layout, [(source, at + 8, start) for source, at, start in members], stream, payload)

@@ -240,3 +240,16 @@ def test_a_sequence_number_again_changes_nothing_although_the_sample_is_another(
     sender.send(service(3, rd_bytes=9_000_000, structures=("virt_disk_io", "host_descr")))
     row = service_row(sender.snapshot())
     assert value(row, "rd_bytes") == total(row, "rd_bytes") == 3000
+
+
+def test_layouts_that_nobody_needs_any_more_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Services come and go in ever new groups; what has been formed lately and what travels now is kept."""
+    monkeypatch.setattr("sflow_gmetrics.convoy.LATEST", 10_000)
+    sender = Sender(Collector())
+    for group in range(1, 200):
+        for number in range(1, 4):
+            names = [f"s{place}" for place in range(8) if group >> place & 1]
+            sender.send(*[service(3 * group + number, index=100 + int(name[1:]), name=name) for name in names])
+            sender.tick(5)
+    assert 1 <= len(sender.collector.convoys) < 60
+    assert len(_convoys(sender)) >= 1

@@ -11,7 +11,7 @@ from .watch import Watched
 
 FLAT = 0.02
 """How far memory may swing in the last half, as a share of it."""
-LONG = 20.0
+LONG = 15.0
 """Minutes from which on memory is judged: before, caches fill, and hosts come that were never there before."""
 SHOWN = 10
 """How many of what is wrong are shown in full."""
