@@ -221,7 +221,9 @@ class HttpPort:
             try:
                 connection, _ = await loop.sock_accept(listener)
             except OSError:
-                await asyncio.sleep(0.1)  # out of file descriptors: it passes
+                if self._clients:
+                    self._make_room("there is no file descriptor for another HTTP client")
+                await asyncio.sleep(0.1)
                 continue
             connection.setblocking(False)
             client = Client(self._protocol(), self._admits, listener)

@@ -65,6 +65,15 @@ class Runtime:
         prometheus_client.Gauge(
             "sflow_collector_http_connections_limit", "How many there can be.", registry=self.registry
         ).set(CLIENTS)
+        self._xml_connections = prometheus_client.Gauge(
+            "sflow_collector_xml_connections", "Readers of XML that are connected.", ("port",), registry=self.registry
+        )
+        self._xml_hung_up = prometheus_client.Counter(
+            "sflow_collector_xml_hangups",
+            "Readers of XML that were not waited for any longer, by port and reason.",
+            ("port", "reason"),
+            registry=self.registry,
+        )
         self._hung_up = prometheus_client.Counter(
             "sflow_collector_http_hangups",
             "HTTP clients that were not waited for any longer, by reason.",
@@ -101,6 +110,14 @@ class Runtime:
     def watch_state(self, written: Written) -> None:
         """Show when the state was written last, how, and how often that failed."""
         self.registry.register(_State(written))
+
+    def watch_xml(self, port: str, count: Callable[[], float]) -> None:
+        """Show how many readers an XML port has."""
+        self._xml_connections.labels(port).set_function(count)
+
+    def xml_hung_up(self, port: str, reason: str) -> None:
+        """A reader of XML has been hung up on."""
+        self._xml_hung_up.labels(port, reason).inc()
 
     def answered(self, endpoint: str, code: int) -> None:
         """A request has been answered."""

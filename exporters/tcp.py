@@ -23,6 +23,8 @@ STALL = 10.0
 """How long it may take to read one chunk of it, in seconds."""
 GRACE = 2.0
 """The same while others wait for a place."""
+PAUSE = 0.1
+"""Seconds after which one tries again to accept a client when there is no file descriptor for it."""
 CHUNK = 1 << 16
 LINE = 2048
 """The longest request line in bytes."""
@@ -73,6 +75,8 @@ class XmlPort:
         render: Callable[[], Awaitable[bytes]],
         trusts: Callable[[str], bool] = lambda _address: True,
     ) -> None:
+        self.hung_up: Callable[[str], None] = lambda _why: None
+        """Is told of each client that was not waited for any longer: slow, limit, files."""
         self.port: int = listener.getsockname()[1]
         self.listener = listener
         self._render = render
@@ -86,11 +90,12 @@ class XmlPort:
         loop = asyncio.get_running_loop()
         try:
             while True:
-                await self._make_room()
+                while len(self._clients) >= CLIENTS:
+                    await self._make_room("limit")
                 try:
                     client, peer = await loop.sock_accept(self.listener)
-                except OSError:
-                    await asyncio.sleep(0.1)  # out of file descriptors: it passes
+                except OSError:  # out of file descriptors
+                    await (self._make_room("files") if self._clients else asyncio.sleep(PAUSE))
                     continue
                 if not self._trusts(peer[0]):
                     client.close()
@@ -111,17 +116,23 @@ class XmlPort:
         """Listen no longer."""
         self.listener.close()
 
-    async def _make_room(self) -> None:
-        """Wait until a client can be taken, at the cost of one that stands still if need be."""
-        while len(self._clients) >= CLIENTS:
-            slowest = min(self._clients, key=self._clients.__getitem__)
-            left = self._clients[slowest] + GRACE - asyncio.get_running_loop().time()
-            if left <= 0:
-                self.abandoned += 1
-                slowest.cancel()
-                await asyncio.wait((slowest,))
-            else:
-                await asyncio.wait(self._clients, timeout=min(left, GRACE), return_when=asyncio.FIRST_COMPLETED)
+    @property
+    def connections(self) -> int:
+        """How many clients there are."""
+        return len(self._clients)
+
+    async def _make_room(self, why: str) -> None:
+        """Wait for a client to end, at the cost of one that stands still if need be."""
+        slowest = min(self._clients, key=self._clients.__getitem__)
+        left = self._clients[slowest] + GRACE - asyncio.get_running_loop().time()
+        if left <= 0:
+            self.abandoned += 1
+            self.hung_up(why)
+            slowest.cancel()
+            await asyncio.wait((slowest,))
+        else:
+            patience = min(left, GRACE if why == "limit" else PAUSE)
+            await asyncio.wait(self._clients, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
 
     async def _write(self, client: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -139,8 +150,10 @@ class XmlPort:
                 async with asyncio.timeout(1.0):  # closing with unread bytes would cut the document off
                     while await loop.sock_recv(client, 4096):
                         pass
-        except (TimeoutError, OSError):
+        except (TimeoutError, OSError) as error:
             self.abandoned += 1
+            if isinstance(error, TimeoutError):
+                self.hung_up("slow")
 
     async def _document(self, client: socket.socket) -> bytes:
         """What this client is to get."""

@@ -40,6 +40,10 @@ TURN = 0.0005
 """For how many seconds who makes a snapshot lets others have the lock."""
 AT_ONCE = 16
 """How many datagrams are taken before somebody else may have the lock."""
+LEAP = 60.0
+"""By how many seconds the time between two looks at what is gone is no usual one."""
+MERCY = 300.0
+"""Seconds for which nothing is forgotten then."""
 PULSE = 1.0
 """Seconds between two looks at what is gone, and what has been noticed."""
 
@@ -55,6 +59,7 @@ class App:
         self.config = config
         self.events = EventLog()
         self._clock = clock
+        self._swept = clock()
         self._lock = threading.Lock()
         self._settled = threading.Lock()
         """Whoever holds it sees the collector in one configuration."""
@@ -147,11 +152,18 @@ class App:
                 self._persistence.keep_drops(drops)
             self.collector.kernel_drops = drops
             now = self._clock()
-            self.collector.sweep(now)
+            self._sweep(now)
             snapshot = derive_snapshot(self.collector, now, self._pause)
         if self._persistence is not None:
             self._persistence.settle()
         return snapshot
+
+    def _sweep(self, now: float) -> None:
+        """Forget what is gone. After a leap of the clock, or a standstill of ours, everybody has time to be heard."""
+        if not -LEAP < now - self._swept < LEAP:
+            self.collector.next_sweep = now + MERCY
+        self._swept = now
+        self.collector.sweep(now)
 
     def _pause(self) -> None:
         """Let the lock go for a moment, long enough for a thread that waits for it to wake up."""
@@ -258,7 +270,7 @@ class App:
         while True:
             await asyncio.sleep(PULSE)
             with self._lock:
-                self.collector.sweep(self._clock())
+                self._sweep(self._clock())
             self.pages.forget()
             self.events.write()
 

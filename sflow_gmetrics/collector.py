@@ -36,6 +36,8 @@ _DATA_SOURCE = struct.Struct("!II").unpack_from
 DROPPED = "not_allowed agents sub_agents services sources_per_agent forms memory memory_of_agent fault".split()
 """Why something is passed over; "fault" is one of ours."""
 STREAMS_PER_AGENT = 16
+LONGEST_REST = 600.0
+"""A next look at what is gone that is farther away than this comes from a clock that was set back."""
 
 
 class Collector:
@@ -338,7 +340,7 @@ class Collector:
 
     def sweep(self, now: float) -> None:
         """Forget what has been silent for `forget_after` seconds. Looks every ten seconds at most."""
-        if self.next_sweep - 60 < now < self.next_sweep:
+        if self.next_sweep - LONGEST_REST < now < self.next_sweep:
             return
         limit = self.config.sflow.forget_after
         self.next_sweep = now + min(limit / 10, 10.0)

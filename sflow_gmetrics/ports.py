@@ -11,13 +11,14 @@ import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
 from exporters.http_port import HttpPort
 from exporters.runtime import Runtime
-from exporters.tcp import InteractivePort, XmlPort, listen_tcp
+from exporters.tcp import CLIENTS, InteractivePort, XmlPort, listen_tcp
 from exporters.web_door import Door
 from exporters.web_security import WebSecurity
 
@@ -75,6 +76,13 @@ _KEYS = {
     "gmetad-xml": "[gmetad] xml_listen",
     "gmetad-interactive": "[gmetad] interactive_listen",
     "web": "[web] listen",
+}
+
+
+_WHY = {
+    "slow": "it took too long to read",
+    "limit": f"all {CLIENTS} places were taken, and it stood still longest",
+    "files": "there was no file descriptor for another one",
 }
 
 
@@ -136,6 +144,7 @@ class Ports:
         self._runtime = runtime
         self._opened: dict[Place, Opened] = {}
         self._closed: list[UdpInput] = []
+        self._notes: dict[str, tuple[int, str]] = {}
         self._trusts = trusted(config.gmetad.trusted_hosts)
         self._security = WebSecurity(config.web.config_file)
         self._http: HttpPort | None = None
@@ -212,8 +221,18 @@ class Ports:
             yield self._http.serve
 
     def take_notes(self) -> dict[str, tuple[int, str]]:
-        """What has been noticed of HTTP clients, and of how they are kept out, since the last call."""
-        return self._security.take_notes() | (self._http.take_notes() if self._http is not None else {})
+        """What has been noticed of readers, and of how they are kept out, since the last call."""
+        notes, self._notes = self._notes, {}
+        return notes | self._security.take_notes() | (self._http.take_notes() if self._http is not None else {})
+
+    def _hung_up(self, port: str, why: str) -> None:
+        """A reader of an XML port was not waited for any longer."""
+        self._runtime.xml_hung_up(port, why)
+        event = f"{why} {port}"
+        self._notes[event] = (
+            self._notes.get(event, (0, ""))[0] + 1,
+            f"hung up on a reader of port {port}: {_WHY[why]}",
+        )
 
     async def close(self) -> None:
         """Close those for readers; an input closes itself when it is stopped."""
@@ -259,17 +278,29 @@ class Ports:
         if port == "sflow":
             return UdpInput("", 0, self._config.sflow.receive_buffer, self._receive, listener)
         listener.setblocking(False)
+        if port == "web":
+            return listener
+        xml = self._xml_port(port, listener)
+        xml.hung_up = partial(self._hung_up, port)
+        self._runtime.watch_xml(port, lambda: self._readers(port))
+        return xml
+
+    def _xml_port(self, port: str, listener: socket.socket) -> XmlPort:
         if port == "gmond":
             return XmlPort(listener, lambda: self._document(port, self._page("gmond")))
         if port == "gmetad-xml":
             return XmlPort(
                 listener, lambda: self._document(port, self._page("gmetad")), lambda peer: self._trusts(peer)
             )
-        if port == "gmetad-interactive":
-            return InteractivePort(
-                listener, lambda line: self._document(port, self._answer(line)), lambda peer: self._trusts(peer)
-            )
-        return listener
+        return InteractivePort(
+            listener, lambda line: self._document(port, self._answer(line)), lambda peer: self._trusts(peer)
+        )
+
+    def _readers(self, port: str) -> int:
+        """How many readers an XML port has."""
+        return sum(
+            one.connections for place, one in self._opened.items() if place.port == port and isinstance(one, XmlPort)
+        )
 
     def _size_buffers(self, wanted: int) -> None:
         for one in self.inputs:
