@@ -248,8 +248,10 @@ def test_layouts_that_nobody_needs_any_more_are_not_kept(monkeypatch: pytest.Mon
     sender = Sender(Collector())
     for group in range(1, 200):
         for number in range(1, 4):
-            names = [f"s{place}" for place in range(8) if group >> place & 1]
-            sender.send(*[service(3 * group + number, index=100 + int(name[1:]), name=name) for name in names])
+            places = [place for place in range(8) if group >> place & 1]
+            sender.send(
+                *[service(3 * group + number, index=100 + place, name="s" * (4 * place + 1)) for place in places]
+            )
             sender.tick(5)
     assert 1 <= len(sender.collector.convoys) < 60
     assert len(_convoys(sender)) >= 1

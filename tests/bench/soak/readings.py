@@ -54,27 +54,32 @@ class Totals:
 
     A host that has been silent for `remembered` seconds is forgotten; its totals may begin
     anew. Those of pools and of the collector may not. A silent service leaves the page long
-    before, but an agent's own totals stand there until it is forgotten: for them the last change
-    counts. One format may be a moment older than the other; each is held against itself.
+    before, but an agent's own totals stand there until it is forgotten: for them it counts when
+    they were still to change. One format may be a moment older than the other; each is held
+    against itself.
     """
 
     remembered: float
     fallen: list[str] = field(default_factory=list)
     seen: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
     looked: int = 0
+    last: dict[str, float] = field(default_factory=dict)
+    """When each format was seen last."""
 
     def look(self, page: Page, now: float) -> None:
         """Compare a page with those before it."""
+        last = self.last.get(page.format, now)
+        self.last[page.format] = now
         for series, value in page.values.items():
             name = series.partition("{")[0]
             if name not in page.totals:
                 continue
             self.looked += 1
             key = page.format, series
-            before, when = self.seen.get(key, (value, now))
+            before, when = self.seen.get(key, (value, last))
             if value < before and (name.startswith(_LASTING) or now - when < self.remembered):
                 self.fallen.append(f"{series} fell from {before:.17g} to {value:.17g}")
-            self.seen[key] = value, when if value == before and name.startswith("sflow_agent_") else now
+            self.seen[key] = value, (when if value == before else last) if name.startswith("sflow_agent_") else now
         for key in [one for one, (_, when) in self.seen.items() if now - when > 2 * self.remembered]:
             if not key[1].startswith(_LASTING):
                 del self.seen[key]
