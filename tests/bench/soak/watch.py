@@ -24,6 +24,8 @@ from .readings import Page, Totals, read_page
 from .site import Site, site
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+PAGE_AGE = 2.0
+"""How many seconds old a page can be when it is read, at most."""
 ZERO: tuple[tuple[str, dict[str, str]], ...] = (
     ("sflow_collector_kernel_drops_total", {}),
     ("sflow_collector_decode_errors_total", {}),
@@ -69,7 +71,7 @@ class _Counted:
 
 def watch(plan: Plan, find: Callable[[str], str], tell: Callable[[str], None]) -> Watched:
     """A whole soak; `find` knows where a program is, and `tell` is told how it goes."""
-    watched = Watched(plan, Totals(plan.forget_after))
+    watched = Watched(plan, Totals(plan.forget_after - PAGE_AGE))
     with tempfile.TemporaryDirectory() as name:
         with site(plan, Path(name), find) as running:
             fed = _Counted(
@@ -124,11 +126,11 @@ class _Watcher:
 
     def _progress(self) -> str:
         look, watched = self._watched.looks[-1], self._watched
-        bad = len(watched.totals.fallen) + len(watched.audits.wrong) + len(watched.faults)
+        wrong = [one for some in (watched.totals.fallen, watched.audits.wrong, watched.faults) for one in some]
         return (
             f"{look.at / 60:5.1f} min  {look.rss / 1024:7.1f} MB  {look.descriptors:3d} descriptors"
             f"  {self._fed.sent:9,d} datagrams  {watched.totals.looked:12,d} totals compared"
-            f"  {watched.audits.made:3d} audits  {bad} wrong"
+            f"  {watched.audits.made:3d} audits  {len(wrong)} wrong" + (f", such as: {wrong[-1]}" if wrong else "")
         )
 
     # --- reading
