@@ -61,7 +61,8 @@ class Totals:
 
     remembered: float
     fallen: list[str] = field(default_factory=list)
-    seen: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    seen: dict[tuple[str, str], tuple[float, float, float]] = field(default_factory=dict)
+    """By format and series: the value, when it could last change, and when it was last there."""
     looked: int = 0
     last: dict[str, float] = field(default_factory=dict)
     """When each format was seen last."""
@@ -76,10 +77,14 @@ class Totals:
                 continue
             self.looked += 1
             key = page.format, series
-            before, when = self.seen.get(key, (value, last))
+            before, when, _ = self.seen.get(key, (value, last, now))
             if value < before and (name.startswith(_LASTING) or now - when < self.remembered):
                 self.fallen.append(f"{series} fell from {before:.17g} to {value:.17g}")
-            self.seen[key] = value, (when if value == before else last) if name.startswith("sflow_agent_") else now
-        for key in [one for one, (_, when) in self.seen.items() if now - when > 2 * self.remembered]:
+            if not name.startswith("sflow_agent_"):
+                when = now
+            elif value != before:
+                when = last
+            self.seen[key] = value, when, now
+        for key in [one for one, (_, _, there) in self.seen.items() if now - there > self.remembered]:
             if not key[1].startswith(_LASTING):
                 del self.seen[key]
