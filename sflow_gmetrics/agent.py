@@ -38,6 +38,8 @@ class Agent:
         self.born = 0.0
         """When the host booted, as it said first; 0 while it has not. Then all its counters were 0."""
         self.samples = dict.fromkeys(SAMPLES, 0)
+        self.oldest = 0.0
+        """When the source that had been silent longest was alive, as it was last looked at: others are younger."""
         self.tidied = 0.0
         """When it was last looked for sources to forget because there were too many."""
         self.samples_lost = self.samples_restarted = 0

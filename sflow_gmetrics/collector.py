@@ -343,9 +343,11 @@ class Collector:
         if self.next_sweep - LONGEST_REST < now < self.next_sweep:
             return
         limit = self.config.sflow.forget_after
+        went_back = now < self.next_sweep
         self.next_sweep = now + min(limit / 10, 10.0)
         for agent in list(self.agents.values()):
-            self.forget_sources(agent, now - limit)
+            if agent.folded or went_back or agent.oldest <= now - limit:
+                self.forget_sources(agent, now - limit)
             if not agent.sources and agent.last_heard <= now - limit:
                 self.forget_agent(agent, "it has been silent for long")
 
@@ -362,6 +364,7 @@ class Collector:
                 del agent.sources[key]
                 if agent.host is source:
                     agent.host = None
+        agent.oldest = min((source.alive for source in agent.sources.values()), default=before)
         if agent.folded:
             self.limits.unfold(agent, lambda source: self.name_source(source, source.values))
 

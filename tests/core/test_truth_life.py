@@ -222,3 +222,22 @@ def test_an_agent_outside_the_allowed_networks_is_not_heard() -> None:
     snapshot = collector.snapshot(1_700_000_000)
     assert {one.address for one in snapshot.hosts()} == {"10.0.0.7", "2001:db8::1"}
     assert snapshot.stats.dropped["not_allowed"] == 2
+
+
+def test_who_is_silent_since_the_clock_went_back_is_forgotten_too() -> None:
+    """What was last known to be old may lie in what is now the future."""
+    sender = Sender(Collector(parse_config("[sflow]\nforget_after = 100\n")))
+    for number in range(1, 4):
+        sender.send(host(number))
+        sender.tick(5)
+    sender.collector.sweep(sender.now + 101)
+    sender.now -= 7200
+    for number in range(4, 7):
+        sender.send(host(number))
+        sender.tick(5)
+    sender.collector.sweep(sender.now)
+    assert sender.collector.agents
+    for _ in range(30):
+        sender.tick(10)
+        sender.collector.sweep(sender.now)
+    assert not sender.collector.agents
