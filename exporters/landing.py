@@ -11,7 +11,7 @@ from sflow_gmetrics import __version__
 from sflow_gmetrics.operators import unavailable_value
 from sflow_gmetrics.schema import Field
 from sflow_gmetrics.snapshot import AgentStats, Host, Pool, Row, Snapshot
-from sflow_gmetrics.structures import COUNTER_RECORDS
+from sflow_gmetrics.structures import counter_field
 
 from .overview import PoolLines, ServiceLine, human_age, human_bytes, overview
 
@@ -207,12 +207,8 @@ def _meter(text: str, share: float | None, look: str) -> str:
     )
 
 
-def _field(tag: int, name: str) -> Field:
-    return next(one for one in COUNTER_RECORDS[tag].fields if one.name == name)
-
-
-_IDLE, _TOTAL = _field(2003, "cpu_idle"), _field(2004, "mem_total")
-_UNUSED = tuple(_field(2004, name) for name in ("mem_free", "mem_buffers", "mem_cached"))
+_IDLE, _TOTAL = counter_field(2003, "cpu_idle"), counter_field(2004, "mem_total")
+_UNUSED = tuple(counter_field(2004, name) for name in ("mem_free", "mem_buffers", "mem_cached"))
 
 
 def _busy(row: Row | None) -> float | None:

@@ -11,15 +11,10 @@ from dataclasses import dataclass
 from sflow_gmetrics.operators import unavailable_value
 from sflow_gmetrics.schema import Field
 from sflow_gmetrics.snapshot import Pool, Row, Snapshot
-from sflow_gmetrics.structures import COUNTER_RECORDS
+from sflow_gmetrics.structures import counter_field
 
-
-def _field(tag: int, name: str) -> Field:
-    return next(one for one in COUNTER_RECORDS[tag].fields if one.name == name)
-
-
-_CPU, _MEMORY = _field(2101, "cpuTime"), _field(2102, "memory")
-_READ, _WRITTEN = _field(2103, "rd_bytes"), _field(2103, "wr_bytes")
+_CPU, _MEMORY = counter_field(2101, "cpuTime"), counter_field(2102, "memory")
+_READ, _WRITTEN = counter_field(2103, "rd_bytes"), counter_field(2103, "wr_bytes")
 
 
 @dataclass(frozen=True, slots=True)

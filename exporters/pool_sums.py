@@ -9,14 +9,14 @@ from sflow_gmetrics.layout import Form
 from sflow_gmetrics.operators import unavailable_value
 from sflow_gmetrics.schema import Field, Kind
 from sflow_gmetrics.snapshot import Pool, SumKey
-from sflow_gmetrics.structures import COUNTER_RECORDS
+from sflow_gmetrics.structures import COUNTER_RECORDS, counter_field
 
 from . import families as f
 from .columns import base_units, described
 from .members import Members, ServiceTable, group_by_form
 from .sink import Number, Samples, Sink
 
-_MEMORY = next(one for one in COUNTER_RECORDS[2102].fields if one.name == "memory")
+_MEMORY = counter_field(2102, "memory")
 _FIELDS: dict[str, Field] = {
     one.family.pool.name: one
     for structure in COUNTER_RECORDS.values()

@@ -15,7 +15,7 @@ from sflow_gmetrics.datagram import decode_structure
 from sflow_gmetrics.errors import DecodeError
 from sflow_gmetrics.schema import Field, Role
 from sflow_gmetrics.snapshot import AgentStats, Host, Pool, Row, Service, Snapshot
-from sflow_gmetrics.structures import COUNTER_RECORDS
+from sflow_gmetrics.structures import COUNTER_RECORDS, counter_field
 from sflow_gmetrics.structures.virtual import DOMAIN_STATES
 from sflow_gmetrics.xdr import Cursor
 
@@ -200,15 +200,15 @@ def _word(row: Row | None, one: Field) -> str:
     return str(operator(row) or "") if operator is not None else ""
 
 
-def _field(tag: int, name: str) -> Field:
-    return next(one for one in COUNTER_RECORDS[tag].fields if one.name == name)
-
-
 _ADAPTORS = COUNTER_RECORDS[2001]
-_OS_NAME, _MACHINE = _field(2000, "os_name"), _field(2000, "machine_type")
-_STATE = _field(2101, "state")
+_OS_NAME, _MACHINE = counter_field(2000, "os_name"), counter_field(2000, "machine_type")
+_STATE = counter_field(2101, "state")
 _STATES = tuple(word.lower().replace(" ", "") for word in DOMAIN_STATES)
-_IF_TYPE, _IF_DIRECTION, _IF_STATUS = _field(1, "ifType"), _field(1, "ifDirection"), _field(1, "ifStatus")
+_IF_TYPE, _IF_DIRECTION, _IF_STATUS = (
+    counter_field(1, "ifType"),
+    counter_field(1, "ifDirection"),
+    counter_field(1, "ifStatus"),
+)
 
 
 def _services(sink: Sink, services: Sequence[Service], tables: Sequence[Members], births: Births) -> None:

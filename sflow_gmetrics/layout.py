@@ -15,7 +15,7 @@ from typing import Any
 
 from .draft import Draft, Part
 from .schema import Field, Role, Structure, tag_text
-from .structures import COUNTER_RECORDS
+from .structures import COUNTER_RECORDS, counter_field
 from .structures.jvm import STRUCTURES as JVM_STRUCTURES
 from .xdr import F32, U64
 
@@ -112,7 +112,7 @@ class Form:
         return Role.HOST if Role.HOST in roles else Role.NONE
 
 
-_CPU_NUM = next(one for one in COUNTER_RECORDS[2003].fields if one.name == "cpu_num")
+_CPU_NUM = counter_field(2003, "cpu_num")
 _VIRTUAL = frozenset(tag for tag, structure in COUNTER_RECORDS.items() if structure.name.startswith("virt_")) - {2100}
 
 

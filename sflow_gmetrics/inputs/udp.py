@@ -1,4 +1,4 @@
-"""The UDP port: a thread with a plain blocking receive loop, and what the kernel dropped.
+"""The UDP port: a thread that takes all datagrams that wait, works on them and rests; and what the kernel dropped.
 
 An asyncio protocol would cost as much for each datagram as everything that is done with it.
 """

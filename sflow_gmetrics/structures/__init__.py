@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from ..errors import DeclarationError
-from ..schema import Structure, tag_text
+from ..schema import Field, Structure, tag_text
 from . import (
     application,
     device,
@@ -43,3 +43,8 @@ COUNTER_RECORDS = registry(structure for room in ROOMS for structure in room.STR
 
 FLOW_RECORDS = registry(flow.STRUCTURES)
 """Flow records by tag: what samples 0:1, 0:3 and 0:5 carry."""
+
+
+def counter_field(tag: int, name: str) -> Field:
+    """The field of this name in the counter record with this tag."""
+    return next(one for one in COUNTER_RECORDS[tag].fields if one.name == name)
