@@ -6,6 +6,7 @@ row are made into text once and are shared by all families on which the row has 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -13,10 +14,12 @@ from typing import NamedTuple
 
 from .sink import Number, Samples
 
-LINES = 1_000
-"""How many lines are made by one call: other threads need their turn, and the processor's cache is small."""
+LINES = 250
+"""How many lines are made by one call: they stay in the processor's cache, and other threads get their turn."""
 END = "} "
 """What stands between labels and number."""
+_MINE = 2
+"""How often an object is referred to that only one variable has, and the call that counts."""
 _ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 
@@ -65,32 +68,38 @@ def blocks_of(samples: Samples) -> Iterator[bytes]:
     """The lines of many samples, all of which are known; a bounded number at once."""
     labels, numbers = samples.labels, samples.numbers
     if samples.extra:
-        end = f",{label_text(*zip(*samples.extra, strict=True))}{END}"
-        labels = [text.removesuffix(END) + end for text in labels]
+        end = template(f",{label_text(*zip(*samples.extra, strict=True))}{END}")
+        labels = [text.removesuffix(_END) + end for text in labels]
+    before = f"{samples.name}{{".encode()
     for start in range(0, len(labels), LINES):
         some = numbers[start : start + LINES]
         shown = samples.convert(some) if samples.convert is not None else some
-        yield _lines(f"{samples.name}{{", labels[start : start + LINES], shown)
+        yield _lines(before, labels[start : start + LINES], shown)
 
 
-def _lines(before: str, labels: Sequence[str], numbers: Sequence[Number]) -> bytes:
+def template(text: str) -> bytes:
+    """Text as it stands in a template for numbers: percent signs are doubled."""
+    return text.replace("%", "%%").encode()
+
+
+_END = template(END)
+
+
+def _lines(before: bytes, labels: Sequence[bytes], numbers: Sequence[Number]) -> bytes:
     """Lines that differ by their labels and numbers only."""
-    if numbers.count(numbers[0]) == len(numbers):
-        end = f"{numbers[0]!r}\n"
-        return f"{before}{(end + before).join(labels)}{end}".encode()
-    parts = ["\n" + before] * (3 * len(labels))
-    parts[0] = before
-    parts[1::3] = labels
-    parts[2::3] = map(repr, numbers)
-    parts.append("\n")
-    return "".join(parts).encode()
+    first, given = numbers[0], tuple(numbers)
+    if first == numbers[-1] and numbers.count(first) == len(numbers):
+        end, given = f"{first!r}\n".encode(), ()
+    else:
+        end = b"%d\n" if sum(numbers).__class__ is int else b"%a\n"  # one float makes the sum a float
+    return (before + (end + before).join(labels) + end) % given
 
 
 class Labels(NamedTuple):
     """The label texts of many rows, and the values they were made of."""
 
     values: Sequence[tuple[str, ...]]
-    texts: list[str]
+    texts: list[bytes]
 
 
 class LabelTexts:
@@ -99,23 +108,28 @@ class LabelTexts:
     def __init__(self) -> None:
         self._old: dict[object, Labels] = {}
         self._new: dict[object, Labels] = {}
-        self.length = 0
-        """How many bytes the page has."""
+        self.room = b""
+        """The page itself: memory that the next one can have."""
 
     def begin(self) -> None:
         """A new page: what is not used on it will be forgotten."""
         self._old, self._new = self._new, {}
+
+    def take_room(self) -> bytes:
+        """Bytes to be written over by an io.BytesIO that alone has them."""
+        room, self.room = self.room, b""
+        return room if sys.getrefcount(room) == _MINE else bytes(len(room))
 
     @property
     def size(self) -> int:
         """How many texts are kept."""
         return sum(len(labels.texts) for labels in (*self._old.values(), *self._new.values()))
 
-    def of(self, key: object, names: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
-        """label_text and END for each of many rows of values; `key` is the same for the same sort of rows."""
+    def of(self, key: object, names: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[bytes]:
+        """Templates of label_text and END for each of many rows; `key` is the same for the same sort of rows."""
         found = self._new.get(key) or self._old.get(key)
         if found is None or found.values != rows:
             known = dict(zip(*found, strict=True)) if found is not None else {}
-            found = Labels(rows, [known.get(values) or label_text(names, values) + END for values in rows])
+            found = Labels(rows, [known.get(values) or template(label_text(names, values) + END) for values in rows])
         self._new[key] = found
         return found.texts

@@ -18,7 +18,7 @@ class Page(Sink):
         self._texts = texts
         self._families: dict[str, FamilyText] = {}
 
-    def labels(self, key: object, names: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Sequence[str]:
+    def labels(self, key: object, names: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Sequence[bytes]:
         """The text of each row's labels, with what stands before the number."""
         return self._texts.of(key, names, rows)
 
@@ -41,12 +41,12 @@ class Page(Sink):
         return found
 
     def text(self, *, openmetrics: bool) -> bytes:
-        """The page, written once into room for as much as last time: each piece of memory is touched once only."""
-        page = io.BytesIO(bytes(self._texts.length))
+        """The page, written over the one before where nobody has that any more."""
+        page = io.BytesIO(self._texts.take_room())
         for family in self._families.values():
             page.writelines(family.parts(openmetrics=openmetrics))
         if openmetrics:
             page.write(b"# EOF\n")
-        self._texts.length = page.tell()
         page.truncate()
-        return page.getvalue()
+        text = self._texts.room = page.getvalue()
+        return text

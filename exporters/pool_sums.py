@@ -63,8 +63,8 @@ def _sums(
                 continue
             column = sums.setdefault(name, [None] * len(labels))
             totals = members.totals[index]
-            for owner, first, last in members.spans:
-                added = _increase(members, index, totals[first:last], first)
+            for span, (owner, first, last) in enumerate(members.spans):
+                added = _increase(members, index, totals[first:last], span)
                 if added is not None:
                     column[owner] = (column[owner] or 0) + added
     for owner, increases in enumerate(kept):
@@ -75,12 +75,13 @@ def _sums(
         _write(sink, key, name, labels, column)
 
 
-def _increase(members: Members, index: int, totals: Sequence[int | None], first: int) -> int | None:
+def _increase(members: Members, index: int, totals: Sequence[int | None], span: int) -> int | None:
     """What all of one span have done since they began to count; None where that is not known of any."""
-    base = members.base_sums(first, first + len(totals))[index]
+    base = members.base_sums(span)[index]
     if base is not None and (members.knows_all or None not in totals):
         return sum(totals) - base  # type: ignore[arg-type]
-    bases = members.base[index][first : first + len(totals)]
+    _, first, last = members.spans[span]
+    bases = members.base[index][first:last]
     known = [a - b for a, b in zip(totals, bases, strict=True) if a is not None and b is not None]
     return sum(known) if known else None
 

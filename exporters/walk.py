@@ -16,6 +16,7 @@ from sflow_gmetrics.errors import DecodeError
 from sflow_gmetrics.schema import Field, Role
 from sflow_gmetrics.snapshot import AgentStats, Host, Pool, Row, Service, Snapshot
 from sflow_gmetrics.structures import COUNTER_RECORDS, counter_field
+from sflow_gmetrics.structures.host import MACHINE_TYPES, OS_NAMES
 from sflow_gmetrics.structures.virtual import DOMAIN_STATES
 from sflow_gmetrics.xdr import Cursor
 
@@ -55,17 +56,18 @@ def write(sink: Sink, snapshot: Snapshot) -> None:
     births = {(host.pool, host.name): host.born for host in up} if selection.began else {}
     series = _Series(sink)
     if "host" in selection.levels:
+        known = {(host.pool, host.name): host for host in up if host.row is not None}
+        tables = group_by_form([(list(known), [host.row for host in known.values() if host.row is not None])])
         _hosts(sink, hosts)
-        known = [(host, host.row) for host in up if host.row is not None]
-        places = [(host.pool, host.name) for host, _ in known]
-        _role(sink, Role.HOST, group_by_form([(places, [row for _, row in known])]), births)
+        _host_infos(sink, known, tables)
+        _role(sink, Role.HOST, tables, births)
         _agents(sink, snapshot.agents)
         series.count("host")
-    tables = {pool.name: ServiceTable(pool) for pool in pools}
+    services_of = {pool.name: ServiceTable(pool) for pool in pools}
     if "service" in selection.levels and selection.wants_some(_OF_SERVICES):
         services = list(chain.from_iterable(map(attrgetter("services"), up)))
         if selection.takes_every_host and len(services) == _members_of(pools):  # none is folded into another
-            members = [members for table in tables.values() for members in table.live]
+            members = [members for table in services_of.values() for members in table.live]
         else:
             members = group_by_form([([one.place for one in services], [one.row for one in services])])
         _services(sink, services, members, births)
@@ -76,7 +78,7 @@ def write(sink: Sink, snapshot: Snapshot) -> None:
     if "pool" in selection.levels:
         for pool in pools:
             if selection.in_shard(pool.name):
-                write_pool(sink, pool, tables[pool.name])
+                write_pool(sink, pool, services_of[pool.name])
         series.count("pool")
     if selection.wants_collector:
         write_collector(sink, snapshot, series.levels)
@@ -167,13 +169,6 @@ def _hosts(sink: Sink, hosts: Sequence[Host]) -> None:
     f.HOST_UP.many(sink, labels, [int(host.up) for host in hosts])
     samples = [round(host.row.alive, 3) if host.up and host.row is not None else None for host in hosts]
     f.HOST_LAST_SAMPLE.many(sink, labels, samples)
-    known = [(host, host.row) for host in hosts if host.row is not None and host.texts]
-    f.HOST_INFO.info(
-        sink,
-        [(host.pool, host.name, host.address, host.texts.get("uuid", ""), *_system(host)) for host, _ in known],
-        rows=Heard([row for _, row in known]),
-    )
-
     if sink.selection.wants(f.HOST_ADAPTOR_INFO.name, f.HOST_ADAPTOR_INFO.group):
         places = [(host.pool, host.name, *one) for host in hosts if host.row is not None for one in _adaptors(host.row)]
         f.HOST_ADAPTOR_INFO.info(sink, places)
@@ -188,16 +183,30 @@ def _adaptors(row: Row) -> Iterable[tuple[str, str]]:
     return dict.fromkeys((str(one["ifIndex"]), mac) for one in adaptors for mac in one["mac"])
 
 
-def _system(host: Host) -> tuple[str, str, str]:
-    words = [_word(host.row, one) for one in (_OS_NAME, _MACHINE)]
-    return words[0], host.texts.get("os_release", ""), words[1]
+def _host_infos(sink: Sink, hosts: Mapping[tuple[str, str], Host], tables: Iterable[Members]) -> None:
+    """What the hosts are that have said so."""
+    if not sink.selection.wants(f.HOST_INFO.name, f.HOST_INFO.group):
+        return
+    for members in tables:
+        systems, machines = _words(members, _OS_NAME, OS_NAMES), _words(members, _MACHINE, MACHINE_TYPES)
+        infos: list[tuple[str, ...]] = []
+        rows: list[Row] = []
+        for place, row, system, machine in zip(members.places, members.rows, systems, machines, strict=True):
+            texts = row.texts
+            if texts:
+                infos.append(
+                    (*place, hosts[place].address, texts.get("uuid", ""), system, texts.get("os_release", ""), machine)
+                )
+                rows.append(row)
+        f.HOST_INFO.info(sink, infos, members.key, Heard(rows))
 
 
-def _word(row: Row | None, one: Field) -> str:
-    if row is None:
-        return ""
-    operator = one.ganglia[0].operator.bind(one, row.form)
-    return str(operator(row) or "") if operator is not None else ""
+def _words(members: Members, one: Field, words: Sequence[str]) -> Sequence[str]:
+    """The word for each row's number; none where there is no number, or no word."""
+    index = members.form.value_index(one)
+    if index is None:
+        return [""] * len(members.places)
+    return [words[number] if number < len(words) else "" for number in members.values[index]]
 
 
 _ADAPTORS = COUNTER_RECORDS[2001]

@@ -150,6 +150,8 @@ class Convoy:
         payload, older, fade, gathered = self._payload, self._older, self._fade, self._gathered
         elapsed, uptime, received = self._elapsed, self._uptime, self._received
         taken, self._fade, self._gathered, self._taken = self._taken, 1.0, 0.0, 0
+        before: float | None = None
+        interval = 0.0
         for source, at, start in self._members:
             source.shape.count(taken)
             (source.sequence,) = _WORD(payload, at)
@@ -157,7 +159,9 @@ class Convoy:
             source.latest = Latest.usual(source.shape, payload[records], older[records], source.latest.offsets)
             source.elapsed, source.uptime = elapsed, uptime
             source.received = source.alive = received
-            source.interval = source.interval * fade + gathered
+            if source.interval != before:
+                before, interval = source.interval, source.interval * fade + gathered
+            source.interval = interval  # one object for all: they send together
             if source.form.unusual:
                 source.tell(received)  # which can disband this convoy
 

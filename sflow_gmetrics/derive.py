@@ -18,6 +18,7 @@ from .snapshot import (
     Pool,
     PoolService,
     Row,
+    Rows,
     Service,
     Snapshot,
 )
@@ -45,12 +46,11 @@ def derive_snapshot(collector: Collector, now: float, pause: Callable[[], None] 
 
 def _derive(collector: Collector, now: float, pause: Callable[[], None] | None) -> Snapshot:
     present = list(collector.agents.values())
-    for agent in in_turns(present, pause, AT_ONCE):
-        agent.settle()
-    names = _host_names(present, now)
+    names = _host_names(in_turns(present, pause, AT_ONCE), now)
     pools: dict[str, _PoolDraft] = {}
     agents = []
     for agent in in_turns(present, pause, AT_ONCE):
+        agent.settle()
         draft = pools.setdefault(agent.pool, _PoolDraft(agent.pool))
         host = draft.add(agent, names.get(agent.address), now)
         agents.append(_agent_stats(agent, host, now))
@@ -106,7 +106,9 @@ def _ever(before: Mapping[str, int], counts: Iterable[Mapping[str, int]]) -> dic
 def _is_up(agent: Agent, now: float) -> bool:
     """A host is up while its own samples come, or where it has none, those of anything on it."""
     if agent.host is not None:
+        agent.host.settle()
         return now <= agent.host.expires
+    agent.settle()
     return any(now <= source.expires for source in agent.sources.values())
 
 
@@ -118,9 +120,10 @@ def _host_names(agents: Iterable[Agent], now: float) -> dict[str, str]:
     """
     names: dict[str, str] = {}
     used: set[str] = set()
-    for agent in sorted(agents, key=lambda one: (not _is_up(one, now), one.first_heard, one.address)):
+    ranks = sorted((not _is_up(one, now), one.first_heard, one.address, one) for one in agents)
+    for is_down, _, _, agent in ranks:
         name = agent.name or agent.address or "unknown"
-        if name.lower() in used and not _is_up(agent, now):
+        if name.lower() in used and is_down:
             continue
         while name.lower() in used:
             name = f"{name}-{agent.address}"
@@ -149,7 +152,7 @@ class _PoolDraft:
         self.name = name
         self.hosts: list[Host] = []
         self.services: dict[tuple[str, str], PoolService] = {}
-        self.rows: list[Row] = []
+        self.rows = Rows()
 
     def service(self, name: str, kind: str) -> PoolService:
         found = self.services.get((name, kind))
@@ -163,11 +166,11 @@ class _PoolDraft:
         row: Row | None = None
         texts: Mapping[str, str] = {}
         interfaces: list[Interface] = []
-        groups: dict[str, list[tuple[Source, Row]]] = {}
+        groups: dict[str, list[Source]] = {}
         for source in agent.sources.values():
             role = source.role
             if role is Role.SERVICE:
-                groups.setdefault(source.service, []).append((source, Row.of(source)))
+                groups.setdefault(source.service, []).append(source)
             elif role is Role.HOST:
                 own = Row.of(source)
                 self.rows.append(own)
@@ -180,8 +183,8 @@ class _PoolDraft:
         used: set[str] = set()
         shown = up and name is not None
         for group, members in groups.items():
-            if len(members) == 1 and _is_plain(members[0][0], agent):
-                services += self._single(name or "", *members[0], shown, now, used)
+            if len(members) == 1 and _is_plain(members[0], agent):
+                services += self._single(name or "", members[0], shown, now, used)
             else:
                 services += self._services(name or "", group, members, agent, shown, now, used)
         if name is None:
@@ -205,52 +208,56 @@ class _PoolDraft:
         self.hosts.append(host)
         return host
 
-    def _single(self, host: str, source: Source, row: Row, up: bool, now: float, used: set[str]) -> tuple[Service, ...]:
+    def _single(self, host: str, source: Source, up: bool, now: float, used: set[str]) -> tuple[Service, ...]:
         """The usual case: a service that is one source, under the name that this has."""
-        group = source.service
+        group, row = source.service, Row.of(source)
         pooled = self.service(group, source.kind)
         pooled.rows.append(row)
         if not up or now > row.alive + INTERVALS_TO_LIVE * row.interval:
+            pooled.plain = False
             return ()
         service = Service(*self._place(source, host, _own_name(group, source.ds_index, used)), row, group)
-        pooled.members.append(service)
+        pooled.add(service)
         return (service,)
 
     def _services(
         self,
         host: str,
         group: str,
-        members: list[tuple[Source, Row]],
+        sources: list[Source],
         agent: Agent,
         up: bool,
         now: float,
         used: set[str],
     ) -> Iterable[Service]:
         """The services of a host under one name: one, several told apart, or several merged by a rewrite rule."""
-        rows = [row for _, row in members]
-        pooled = self.service(group, members[0][0].kind)
+        rows = [Row.of(source) for source in sources]
+        members = list(zip(sources, rows, strict=True))
+        pooled = self.service(group, sources[0].kind)
         for source, row in members:
-            self.service(group, source.kind).rows.append(row)
+            one = self.service(group, source.kind)
+            one.rows.append(row)
+            one.plain = False
         live = [one for one in members if up and now <= one[1].alive + INTERVALS_TO_LIVE * one[1].interval]
         if not live:
             return
         first = live[0][0]
         if group == OVERFLOW:
             merged = merge_rows([row for _, row in live], rows, {})
-            pooled.members.append(Service(*self._place(first, host, group), merged, group))
+            pooled.add(Service(*self._place(first, host, group), merged, group))
             return
         departed = agent.departed.get(group, {})
-        if departed or any(source.service != source.name for source, _ in members):
+        if departed or any(source.service != source.name for source in sources):
             merged = merge_rows([row for _, row in live], rows, departed)
             name = _own_name(group, first.ds_index, used)
             service = Service(*self._place(first, host, name), merged, group)
-            pooled.members.append(service)
+            pooled.add(service)
             yield service
             return
         for source, row in live:
             name = _own_name(group, source.ds_index, used)
             service = Service(*self._place(source, host, name), row, group)
-            self.service(group, source.kind).members.append(service)
+            self.service(group, source.kind).add(service)
             yield service
 
     def _place(self, source: Source, host: str, name: str) -> tuple[Info, Place]:
@@ -267,7 +274,7 @@ class _PoolDraft:
         self.hosts.sort(key=lambda host: host.name)
         services = tuple(self.services[key] for key in sorted(self.services))
         kept = dict(collector.ledger.of(self.name, "", ""))
-        return Pool(self.name, tuple(self.hosts), services, tuple(self.rows), kept)
+        return Pool(self.name, tuple(self.hosts), services, self.rows, kept)
 
 
 def _distinct(interfaces: list[Interface]) -> Iterable[Interface]:

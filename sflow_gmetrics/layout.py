@@ -68,6 +68,8 @@ class Form:
         ]
         self.is_jvm = any(structure in JVM_STRUCTURES for structure in self.structures)
         self.no_deltas: list[int | None] = [None] * len(self.counters)
+        self.level: tuple[int | None, ...] = (0,) * len(self.counters)
+        """The offsets of a source whose totals are its raw counters: one object for all."""
         self._allowances: dict[tuple[float, int], list[int]] = {}
         self.samples = 0
         self.derived: dict[str, Any] = {}

@@ -224,7 +224,7 @@ def _restore_source(collector: Collector, agent: Agent, state: Any, epochs: dict
         None if latched is None else tuple(_numbers(latched, many)),
         _numbers(given, many),
         _mended(mended, form),
-        (0,) * many if offsets == 0 else tuple(_numbers(offsets, many)),
+        form.level if offsets == 0 else tuple(_numbers(offsets, many)),
     )
     source.base = _numbers(base, many)
     source.elapsed = _real(elapsed)

@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from .config import Config
-from .layout import Form
+from .layout import Form, Shape
 from .remote import Remote
 from .source import Latest, Source
 
@@ -87,6 +87,37 @@ class Row(_Held):
         return b""
 
 
+class Rows(list[Row]):
+    """Rows, and what they hold, each sort of thing in a list of its own.
+
+    It is noted while a row is made: when columns are read, the rows themselves are far away.
+    `special` are the numbers of the rows that are not just what their samples say.
+    """
+
+    __slots__ = ("bases", "offsets", "samples", "shapes", "special")
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        super().__init__()
+        self.shapes: list[Shape] = []
+        self.samples: list[bytes] = []
+        self.offsets: list[tuple[int | None, ...]] = []
+        self.bases: list[list[int | None]] = []
+        self.special: list[int] = []
+        for row in rows:
+            self.append(row)
+
+    def append(self, row: Row) -> None:
+        """One more row."""
+        _, (shape, raw, _, _, _, mended, offsets), base, _, _, _, _, _, missed, _ = row
+        if missed or mended is not None:
+            self.special.append(len(self))
+        list.append(self, row)
+        self.shapes.append(shape)
+        self.samples.append(raw)
+        self.offsets.append(offsets)
+        self.bases.append(base)
+
+
 class Service(NamedTuple):
     """A service on one host.
 
@@ -152,14 +183,22 @@ class Host:
 
 @dataclass(slots=True)
 class PoolService:
-    """One service over all hosts of a pool. `members` are those that live now."""
+    """One service over all hosts of a pool. `members` are those that live now, at `places`."""
 
     name: str
     kind: str
     members: list[Service] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
+    rows: Rows = field(default_factory=Rows)
     """The rows of all members, also of those that have fallen silent but are not forgotten."""
+    plain: bool = True
+    """Whether each row is that of the member at the same place: all live, and none are merged."""
     kept: Mapping[SumKey, int] = field(default_factory=dict)
+
+    def add(self, member: Service) -> None:
+        """One more that lives."""
+        self.members.append(member)
+        self.places.append(member.place)
 
     def sums(self) -> dict[SumKey, int]:
         """Raw increases of all members, past and present, by pool family."""
@@ -173,7 +212,7 @@ class Pool:
     name: str
     hosts: tuple[Host, ...]
     services: tuple[PoolService, ...]
-    rows: tuple[Row, ...]
+    rows: Rows
     kept: Mapping[SumKey, int]
 
     def sums(self) -> dict[SumKey, int]:

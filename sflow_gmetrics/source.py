@@ -303,6 +303,8 @@ class Source:
             None if total is None or kept is None else total - kept
             for total, kept in zip(totals, previous, strict=True)
         )
+        if offsets == form.level:
+            offsets = form.level
         mended = self.latest.mended
         if "invalid" in reasons:
             mended = self._without_poison(self.values)
@@ -363,6 +365,11 @@ class Source:
         self.moments = moments
 
     # --- life
+
+    def settle(self) -> None:
+        """Let the source know what has come in its convoy."""
+        if self.convoy is not None:
+            self.convoy.settle()
 
     @property
     def expires(self) -> float:

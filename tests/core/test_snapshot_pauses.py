@@ -25,7 +25,7 @@ def senders(monkeypatch: pytest.MonkeyPatch) -> list[Sender]:
 def test_a_pause_comes_between_the_agents(senders: list[Sender]) -> None:
     pauses: list[int] = []
     snapshot = derive_snapshot(senders[0].collector, senders[0].now, lambda: pauses.append(1))
-    assert len(pauses) == 6, "once while the agents settle, once while they are read"
+    assert len(pauses) == 6, "once while the hosts are named, once while they are read"
     assert pool_cpu(snapshot) == pool_cpu(senders[0].snapshot()) == 3000
 
 

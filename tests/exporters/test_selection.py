@@ -180,7 +180,8 @@ def test_what_is_not_wanted_is_not_worked_out(monkeypatch: pytest.MonkeyPatch) -
 def test_of_what_is_not_wanted_no_number_is_read(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     snapshot = fleet_snapshot()
     prometheus.render(snapshot, Selection())
-    monkeypatch.setattr("exporters.members.WireColumns.column", lambda *_: pytest.fail("a column has been read"))
+    if name != "sflow_host_info":  # the words in it are numbers of hosts
+        monkeypatch.setattr("exporters.members.WireColumns.column", lambda *_: pytest.fail("a column has been read"))
     if name not in ("sflow_service_info", "sflow_pool_hosts"):
         monkeypatch.setattr("exporters.members.group_by_form", lambda *_: pytest.fail("services have been sorted"))
     shown = lines(prometheus.render(snapshot, Selection(names=frozenset((name,)))))
