@@ -186,21 +186,23 @@ Reader = Callable[[bytes, int], tuple[Any, ...]]
 
 def identity_reader(parts: list[Part]) -> Reader:
     """Reads the runs of bytes that are always the same, and what the bounds of counters depend on."""
-    runs = [(key, sum(size for _, size, _ in group)) for key, group in groupby(parts, _is_constant)]
+    runs = [(key, sum(size for _, size, _ in group)) for key, group in groupby(parts, is_constant)]
     return struct.Struct("!" + "".join(f"{size}{'s' if same else 'x'}" for same, size in runs)).unpack_from
 
 
 def counter_reader(parts: list[Part]) -> Reader:
     """Reads the counters, in the order in which they come over the wire."""
-    code = [(one[0] if _is_counter(one) else f"{one[1]}x") for one in parts]
+    code = [(one[0] if is_counter(one) else f"{one[1]}x") for one in parts]
     return struct.Struct("!" + "".join(code)).unpack_from
 
 
-def _is_constant(part: Part) -> bool:
+def is_constant(part: Part) -> bool:
+    """Whether these bytes are always the same, or change what the bounds of counters are."""
     return part[0] == "same" or part[2] is _CPU_NUM
 
 
-def _is_counter(part: Part) -> bool:
+def is_counter(part: Part) -> bool:
+    """Whether these bytes are a counter."""
     return part[2] is not None and part[2].is_counter
 
 

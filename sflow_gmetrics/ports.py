@@ -26,7 +26,7 @@ from .activation import PORTS, passed_sockets
 from .config import OFF, Config, split_address
 from .errors import SflowGmetricsError
 from .inputs.ports import sharing
-from .inputs.udp import UdpInput
+from .inputs.udp import OVERHEAD, UdpInput
 from .pools import trusted
 
 log = logging.getLogger("sflow_gmetrics")
@@ -310,7 +310,7 @@ class Ports:
                 "the receive buffer is %d bytes, not %d: raise it with 'sysctl -w net.core.rmem_max=%d'",
                 given,
                 wanted,
-                wanted,
+                OVERHEAD * wanted,
             )
 
     def _addresses(self, port: str) -> Iterator[Address]:

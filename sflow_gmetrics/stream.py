@@ -210,22 +210,23 @@ class Stream:
 
     def advance(self, sequence: int, uptime_ms: int, now: float) -> None:
         """Move on to a datagram that is new."""
+        uptime = (uptime_ms + self.wraps_ms) / 1000
+        off = now - uptime - self.anchor
+        if not -AGREEMENT <= off <= AGREEMENT:
+            off = self._disagree(now - uptime, off)
+        else:
+            self.agrees = True
+        self.move(sequence, uptime_ms, uptime, off, now)
+
+    def move(self, sequence: int, uptime_ms: int, uptime: float, off: float, now: float) -> None:
+        """The same where it is known already by how many seconds the agent's clock is off."""
         if self.suspect is not None:
             self._dismiss()
         self.datagrams += 1
-        self.sequence = sequence
-        self.uptime_ms = uptime_ms
+        self.sequence, self.uptime_ms, self.uptime = sequence, uptime_ms, uptime
         self._recent.append(sequence << 32 | uptime_ms)
-        self.uptime = uptime = (uptime_ms + self.wraps_ms) / 1000
-        lag = now - uptime
-        off = lag - self.anchor
-        if -AGREEMENT <= off <= AGREEMENT:
-            self.agrees = True
-            self.anchor += off * _SLEW
-        else:
-            self._disagree(lag, off)
-        self._lag = lag
-        self.heard = now
+        self.anchor += off * _SLEW
+        self._lag, self.heard = now - uptime, now
 
     def resume(self, sequence: int, uptime_ms: int, now: float, payload: bytes) -> Verdict:
         """Judge the first datagram after the collector was away, maybe for long enough to hide a restart.
@@ -246,13 +247,16 @@ class Stream:
             convoy.disband()
         self._begin(sequence, uptime_ms, now)
 
-    def _disagree(self, lag: float, off: float) -> None:
-        """The agent's clock does not run with ours. A step of our clock is forgiven, a drift is not."""
+    def _disagree(self, lag: float, off: float) -> float:
+        """The agent's clock does not run with ours. A step of our clock is forgiven, a drift is not.
+
+        Returns by how much it is off now.
+        """
         self.agrees = False
         if abs(lag - self._lag) > AGREEMENT:
             self._home, self.anchor = self.anchor, lag
-        else:
-            self.anchor += off * _SLEW
+            return 0.0
+        return off
 
     def _is_strange(self, uptime_ms: int, now: float) -> bool:
         """Whether a sequence far ahead comes with an uptime that is not this agent's."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..inputs.udp import OVERHEAD
 from .page import REMARK, Page, Rules, duration, names, share
 
 COLLECTOR = Rules()
@@ -34,19 +35,19 @@ _LIMITS = {
 
 
 def _sysctl(buffer: float) -> str:
-    return f"'sysctl -w net.core.rmem_max={2 * buffer:.0f}' (and in /etc/sysctl.d/, so that it stays)"
+    return f"'sysctl -w net.core.rmem_max={OVERHEAD * buffer:.0f}' (and in /etc/sysctl.d/, so that it stays)"
 
 
 @COLLECTOR.rule(
     "kernel_drops",
     "sflow_collector_kernel_drops_total",
     "sflow_collector_datagrams_total",
-    "sflow_collector_receive_buffer_bytes",
+    "sflow_collector_limit",
 )
 def _kernel_drops(page: Page) -> Found:
     drops, came = page.sum("sflow_collector_kernel_drops_total"), page.sum("sflow_collector_datagrams_total")
     if drops:
-        wanted = 2 * page.sum("sflow_collector_receive_buffer_bytes")
+        wanted = 2 * page.limit("sflow.receive_buffer")
         yield (
             f"The kernel has dropped {drops:,.0f} datagrams ({share(drops, drops + came)}): the receive buffer was "
             "full.",

@@ -21,21 +21,21 @@ from .ports import sharing
 from .recvmmsg import MOST, Waiting
 
 DATAGRAM = 65_535
-OVERHEAD = 2
-"""The kernel charges a datagram with about twice its bytes: so much more room is asked for."""
+OVERHEAD = 4
+"""The kernel charges a datagram with about twice its bytes, a short one with four times: so much room is asked for."""
 ROOM = 1 << 25
 """How many bytes of datagrams are taken from the kernel before they are worked on."""
 _OBJECT = 100
 """What each of them takes besides, in bytes: a datagram may be empty."""
-RESTS = 10
-"""How many short rests the thread takes after it has worked on all: to wake up costs far more than a datagram.
-
-A buffer that fills up ends them.
-"""
 REST = 2.4e-9
-"""How long one of them lasts, in seconds for each byte of the buffer: with 8 MiB 20 ms, 200 ms in all.
+"""How long a rest is, in seconds for each byte of the buffer: with 16 MiB 40 ms.
 
 In that time a burst at the full speed of a loopback fills half of it.
+"""
+RESTS = 10
+REST_IN_ALL = 0.2
+"""How often and for how many seconds the thread rests after it has worked on all: to wake up costs far more than
+a datagram. A buffer that fills up ends it.
 """
 _PAUSE = 0.1
 """Seconds after which a receive that has failed is tried again."""
@@ -140,8 +140,9 @@ class UdpInput:
     def _rest(self) -> None:
         """Let datagrams come together, but no more than a quarter of the buffer holds."""
         size = self.receive_buffer
-        for _ in range(RESTS):
-            time.sleep(REST * size)
+        rest = min(REST * size, REST_IN_ALL)
+        for _ in range(min(RESTS, int(REST_IN_ALL / rest))):
+            time.sleep(rest)
             if self._waiting() > size // 4 or self._ending.is_set():
                 return
 

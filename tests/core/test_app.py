@@ -209,7 +209,7 @@ def test_a_receive_buffer_that_the_kernel_refuses_is_told_with_the_cure(
     monkeypatch.setattr(UdpInput, "receive_buffer", 212_992)
     with running(config()) as (_, listening):
         assert number(listening, "sflow_collector_receive_buffer_bytes") == 212_992
-    assert "the receive buffer is 212992 bytes, not 1048576: raise it with 'sysctl -w net.core.rmem_max=1048576'" in (
+    assert "the receive buffer is 212992 bytes, not 1048576: raise it with 'sysctl -w net.core.rmem_max=4194304'" in (
         caplog.messages
     )
 

@@ -154,11 +154,11 @@ CASES: dict[str, list[tuple[Page, str, str]]] = {
         (page('sflow_collector_unknown_records_total{enterprise="4413",format="7"} 1'), "4413:7", "passed over"),
     ],
     "kernel_drops": [
-        (page("sflow_collector_kernel_drops_total 300"), "dropped 300 datagrams (0.3 %)", "rmem_max=16777216"),
+        (page("sflow_collector_kernel_drops_total 300"), "dropped 300 datagrams (0.3 %)", "rmem_max=33554432"),
         (page("sflow_collector_kernel_drops_total 1"), "dropped 1 datagrams", "receive_buffer = 8388608"),
     ],
     "small_buffer": [
-        (page("sflow_collector_receive_buffer_bytes 212992"), "212,992 bytes, not the 4,194,304", "rmem_max=8388608"),
+        (page("sflow_collector_receive_buffer_bytes 212992"), "212,992 bytes, not the 4,194,304", "rmem_max=16777216"),
     ],
     "refused": [
         (page(DROPPED % "agents"), "5 datagrams or samples were passed over (agents)", "[sflow] agents"),
