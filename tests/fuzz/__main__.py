@@ -91,9 +91,7 @@ def _by_coverage(arguments: argparse.Namespace) -> int:
     for data in inputs(arguments.door, door):
         (corpus / _digest(data)).write_bytes(data)
     words = arguments.directory / "words"
-    words.write_text(
-        "".join(f'"{"".join(f"{chr(92)}x{byte:02x}" for byte in word)}"\n' for word in door.words), "ascii"
-    )
+    words.write_text("".join(f'"{_escaped(word)}"\n' for word in door.words), "ascii")
     options = {
         "runs": arguments.runs,
         "seed": arguments.seed,

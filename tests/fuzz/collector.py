@@ -46,6 +46,8 @@ RECONFIGURE = 0x80
 """Begins the event that changes the configuration, if no bytes follow."""
 EVENTS = 2
 """Datagrams of an input; more would only make it slow."""
+QUIET = 50
+"""Datagrams between two changes of the configuration: each of them looks at every source."""
 LOOK = 10_000
 """Inputs between two looks at the outputs."""
 LIFE = 40_000
@@ -81,6 +83,7 @@ class World:
         self.collector = Collector(self._configs[0])
         self.now = START
         self.sent = 0
+        self._quiet_until = 0
         self._bases = bases
         self._born = [START - 1000.0] * AGENTS
         self._sequences = [0] * AGENTS
@@ -106,7 +109,8 @@ class World:
             if payload or how != RECONFIGURE:
                 self.sent += 1
                 self.collector.receive(payload, self.now)
-            else:
+            elif self.sent >= self._quiet_until:
+                self._quiet_until = self.sent + QUIET
                 self._configs.reverse()
                 reconfigure(self.collector, self._configs[0])
         assert self.collector.datagrams == self.sent
