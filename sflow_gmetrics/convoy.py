@@ -38,7 +38,7 @@ _HEADER: list[Part] = [("same", 16, None), ("skip", 8, None), ("same", 4, None)]
 _SEQUENCE_AND_UPTIME = struct.Struct("!II").unpack_from
 _PLACE = 16
 """Where these two stand."""
-CEILINGS = 100
+CEILINGS = 16
 """Of how many sorts of bounds a layout remembers what they are together."""
 LATEST = 1 << 20
 """Of how many convoys, the latest, the layouts are kept for others: as many as have so many bytes together."""
@@ -60,30 +60,20 @@ class ConvoyLayout:
     number and data source, 20 bytes or, compact, 16.
     """
 
-    __slots__ = ("__weakref__", "_ceilings", "_counters", "counters", "guards", "least", "ones", "same")
+    __slots__ = ("__weakref__", "_below", "_ceilings", "_pack", "counters", "guards", "least", "ones", "same")
 
     def __init__(self, shapes: tuple[Shape, ...], heads: tuple[int, ...]) -> None:
         parts = list(_HEADER)
         for shape, head in zip(shapes, heads, strict=True):
             parts += [("same", 8, None), _SEQUENCE, ("same", head - 12, None), *shape.parts]
-        self.same = self.counters = self.guards = self.ones = firsts = 0
-        self._counters: list[tuple[int, int]] = []
-        """Where each counter ends, in bits from the datagram's end, and the greatest number below its guard."""
-        left = 8 * sum(size for _, size, _ in parts)
-        for part in parts:
-            bits = 8 * part[1]
-            left -= bits
-            if is_counter(part):
-                below = (1 << bits - 1) - 1
-                self._counters.append((left, below))
-                self.counters |= below << left
-                self.guards |= below + 1 << left
-                self.ones |= (bits == 32) << left
-                firsts |= (part is _SEQUENCE) << left
-            elif is_constant(part):
-                self.same |= (1 << bits) - 1 << left
-        self.same |= self.guards
-        self.least = self.guards - firsts
+        masks = [_masks(part) for part in parts]
+        same, guards, counters, ones, firsts = (
+            int.from_bytes(b"".join(mask), "big") for mask in zip(*masks, strict=True)
+        )
+        self.same, self.guards, self.counters, self.ones = same | guards, guards, counters, ones
+        self.least = guards - firsts
+        self._below = [(1 << 8 * part[1] - 1) - 1 for part in parts if is_counter(part)]
+        self._pack = struct.Struct("!" + "".join(part[0] if is_counter(part) else f"{part[1]}x" for part in parts)).pack
         self._ceilings: dict[tuple[object, ...], int] = {}
 
     def ceiling(self, sources: Sequence[Source]) -> int:
@@ -93,10 +83,19 @@ class ConvoyLayout:
         if found is None:
             if len(self._ceilings) >= CEILINGS:
                 self._ceilings.clear()
-            pairs = zip(self._counters, _allowed(sources), strict=True)
-            most = sum(min(allowed, below) << left for (left, below), allowed in pairs)
-            found = self._ceilings[key] = most + self.least + self.guards
+            most = self._pack(*map(min, _allowed(sources), self._below))
+            found = self._ceilings[key] = int.from_bytes(most, "big") + self.least + self.guards
         return found
+
+
+def _masks(part: Part) -> tuple[bytes, bytes, bytes, bytes, bytes]:
+    """What a part adds to the masks: constant, guard, counter below it, one of 32 bits, and one that grows by one."""
+    size = part[1]
+    nothing, last = bytes(size), b"\1".rjust(size, b"\0")
+    if is_counter(part):
+        guard, below = b"\x80".ljust(size, b"\0"), b"\x7f".ljust(size, b"\xff")
+        return nothing, guard, below, last if size == 4 else nothing, last if part is _SEQUENCE else nothing
+    return b"\xff" * size if is_constant(part) else nothing, nothing, nothing, nothing, nothing
 
 
 def _allowed(sources: Sequence[Source]) -> Iterator[int]:
