@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from sflow_gmetrics import Collector
@@ -9,6 +11,7 @@ from sflow_gmetrics.agent import Agent
 from sflow_gmetrics.convoy import Convoy
 from sflow_gmetrics.datagram import Sample
 from tests.core.builders import (
+    NOT_KNOWN,
     Sender,
     delta,
     host,
@@ -255,3 +258,50 @@ def test_layouts_that_nobody_needs_any_more_are_not_kept(monkeypatch: pytest.Mon
             sender.tick(5)
     assert 1 <= len(sender.collector.convoys) < 60
     assert len(_convoys(sender)) >= 1
+
+
+HALF = 1 << 31
+MOST = 25_000
+"""Less than four unknown CPUs can do in five seconds, in milliseconds, and more than one."""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "together"),
+    [
+        pytest.param(100, 100, True, id="nothing done"),
+        pytest.param(100, 101, True, id="the least"),
+        pytest.param(100, 99, False, id="fallen by one"),
+        pytest.param(0, NOT_KNOWN, False, id="no longer known"),
+        pytest.param(100, 100 + HALF - 1, False, id="far too much"),
+        pytest.param(HALF - 60, HALF - 1, True, id="all bits below the topmost"),
+        pytest.param(HALF - 60, HALF, False, id="the topmost bit is reached"),
+        pytest.param(HALF + 60, HALF + MOST, True, id="above it"),
+        pytest.param(HALF + 60, HALF + 59, False, id="fallen above it"),
+        pytest.param(HALF + 60, 60, False, id="fallen to below it"),
+        pytest.param(NOT_KNOWN - 60, NOT_KNOWN - 1, True, id="the greatest"),
+        pytest.param(NOT_KNOWN - 60, NOT_KNOWN, False, id="no longer known, although it could have grown so"),
+        pytest.param(NOT_KNOWN - 60, 10, False, id="wrapped"),
+    ],
+)
+@pytest.mark.parametrize("position", range(3))
+def test_what_a_counter_may_do_in_a_convoy(before: int, after: int, together: bool, position: int) -> None:
+    sender = Sender(Collector())
+    for number, raw in enumerate((before, before, before, after), 1):
+        works = [500 if one != position else raw for one in range(len(NAMES))]
+        samples = [
+            service(number, index=100_000 + one, name=name, cpuTime=work, rd_bytes=number)
+            for one, (name, work) in enumerate(zip(NAMES, works, strict=True))
+        ]
+        convoys = _convoys(sender) if number > 1 else []
+        sender.send(*samples)
+        sender.tick(5)
+    assert (_convoys(sender) == convoys) is together
+
+
+@pytest.mark.parametrize(("step", "together"), [(0, False), (1, True), (2, False), (-1, False)])
+def test_a_sequence_number_in_a_convoy_grows_by_one(step: int, together: bool) -> None:
+    sender = _travelling(3)
+    convoys = _convoys(sender)
+    first, *others = _services(4)
+    sender.send(dataclasses.replace(first, sequence=3 + step), *others)
+    assert (_convoys(sender) == convoys) is together
