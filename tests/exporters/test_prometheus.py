@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -114,6 +115,31 @@ def test_nothing_is_cached_that_has_changed() -> None:
     for snapshot in (first, second, first, second):
         page = prometheus.render(snapshot)
     assert page == alone
+
+
+@pytest.mark.parametrize("view", [bytes, memoryview, io.BytesIO])
+def test_a_page_that_somebody_holds_is_never_written_over(view: Callable[[bytes], Any]) -> None:
+    sender = Sender(Collector())
+    sender.send(host(1), service(1, cpuTime=1000))
+    page = prometheus.render(sender.snapshot())
+    held, before = view(page), bytearray(page)
+    del page
+    for step in (2, 3):
+        sender.tick(5)
+        sender.send(host(step), service(step, cpuTime=step * 1000))
+        assert prometheus.render(sender.snapshot()) != before
+    assert (held.getvalue() if isinstance(held, io.BytesIO) else held) == before
+
+
+def test_the_page_before_that_nobody_holds_leaves_nothing_on_a_shorter_one() -> None:
+    sender = Sender(Collector())
+    sender.send(host(1), *(service(1, f"unit-{number}.service", number) for number in range(50)))
+    assert b"unit-49" in prometheus.render(sender.snapshot())
+    sender = Sender(Collector())
+    sender.send(host(1), service(1))
+    page = prometheus.render(sender.snapshot())
+    assert b"unit-" not in page
+    check_form(page.decode())
 
 
 def test_numbers_are_those_of_the_rows() -> None:
