@@ -153,6 +153,7 @@ class App:
             self.collector.kernel_drops = drops
             now = self._clock()
             self._sweep(now)
+            memory.expect(sum(len(agent.sources) for agent in self.collector.agents.values()))
             snapshot = derive_snapshot(self.collector, now, self._pause)
         if self._persistence is not None:
             self._persistence.settle()

@@ -8,6 +8,9 @@ import gc
 
 _M_MMAP_THRESHOLD = -3
 _LARGE = 1 << 17
+_YOUNG = 50_000
+_PER_SOURCE = 10
+"""More objects than two snapshots have for a source."""
 
 
 def tune() -> None:
@@ -18,6 +21,14 @@ def tune() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    expect(0)
     with contextlib.suppress(OSError, AttributeError):  # a C library that is not glibc
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE)
+
+
+def expect(sources: int) -> None:
+    """Look for garbage when more has gathered than snapshots of so many sources make.
+
+    To look through one costs half as much as to make it, and it ends by itself.
+    """
+    gc.set_threshold(max(_YOUNG, _PER_SOURCE * sources), 20, 100)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sflow_gmetrics import memory
+
 FAR = 0.6
 """A mark is missed by far when less than this part of it is reached."""
 
@@ -80,11 +82,11 @@ def table(results: list[Result]) -> str:
     return "\n".join(lines)
 
 
-def settle() -> None:
-    """What `serve` does to the garbage collector when it starts; the peers get the same."""
+def settle(sources: int = 0) -> None:
+    """What `serve` does to the garbage collector for so many sources; the peers get the same."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    memory.expect(sources)
 
 
 def cpu_ms(work: Callable[[], object]) -> float:

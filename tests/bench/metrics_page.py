@@ -53,7 +53,7 @@ def run(size: Size) -> list[Result]:
     ]
     del sites
     large = Site(size.large_hosts, size.services)
-    settle()
+    settle(size.large_hosts * (size.services + 1))
     _, first = _ours(large)
     snapshot, ours, theirs, series = _steady(large, min(size.repeats, 5))
     note = f"{series:,} series; the first page {first:.0f} ms"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+
 import pytest
 
-from sflow_gmetrics import Collector, layout
+from sflow_gmetrics import Collector, layout, memory
 from sflow_gmetrics.config import parse_config
 from sflow_gmetrics.datagram import COUNTERS, COUNTERS_EXPANDED, Record, Sample, encode_sample
 from sflow_gmetrics.limits import AGENT_MEMORY, STREAM_MEMORY
@@ -125,3 +128,17 @@ def test_the_convoy_of_a_compact_source_and_that_of_an_expanded_one_that_look_th
         sender.send(host(number + 1), compact(number + 1))
         sender.tick(20)
     assert set(services_of(sender.snapshot())) == {"a.service", "b.service"}
+
+
+@pytest.fixture
+def thresholds() -> Iterator[None]:
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
+
+
+@pytest.mark.usefixtures("thresholds")
+@pytest.mark.parametrize(("sources", "young"), [(0, 50_000), (100, 50_000), (45_900, 459_000), (3, 50_000)])
+def test_a_snapshot_is_not_taken_for_garbage(sources: int, young: int) -> None:
+    memory.expect(sources)
+    assert gc.get_threshold()[0] == young
