@@ -46,7 +46,7 @@ class _Held(NamedTuple):
     interval: float
 
 
-_HELD_OF = attrgetter(*_Held._fields[:-1], "own_interval")
+_HELD_OF = attrgetter(*_Held._fields)
 
 
 class Row(_Held):
@@ -67,7 +67,8 @@ class Row(_Held):
     @classmethod
     def of(cls, source: Source) -> Row:
         """What the source holds now; one call takes all of it, for there are many sources."""
-        return tuple.__new__(cls, _HELD_OF(source))
+        held = _HELD_OF(source)
+        return tuple.__new__(cls, held if held[-1] >= 1 else (*held[:-1], source.own_interval))
 
     def __getattr__(self, name: str) -> Any:
         """The numbers are worked out when they are first looked at."""
