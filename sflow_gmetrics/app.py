@@ -272,7 +272,8 @@ class App:
             await asyncio.sleep(PULSE)
             with self._lock:
                 self._sweep(self._clock())
-            self.pages.forget()
+            if self.pages.forget():
+                memory.tidy()
             self.events.write()
 
 

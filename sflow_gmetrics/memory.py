@@ -8,7 +8,8 @@ import gc
 
 _M_MMAP_THRESHOLD = -3
 _LARGE = 1 << 17
-_YOUNG = 50_000
+_USUAL = (50_000, 20, 100)
+"""New objects, and how often these and older ones have been looked through, from which on garbage is looked for."""
 _PER_SOURCE = 10
 """More objects than two snapshots have for a source."""
 
@@ -27,8 +28,16 @@ def tune() -> None:
 
 
 def expect(sources: int) -> None:
-    """Look for garbage when more has gathered than snapshots of so many sources make.
+    """Snapshots of so many sources will be made: what they consist of is not to be looked through for garbage.
 
-    To look through one costs half as much as to make it, and it ends by itself.
+    That would cost half as much as to make them. `tidy` does it between them.
     """
-    gc.set_threshold(max(_YOUNG, _PER_SOURCE * sources), 20, 100)
+    gc.set_threshold(max(_USUAL[0], _PER_SOURCE * sources), *_USUAL[1:])
+
+
+def tidy() -> None:
+    """Look for garbage if it is time; to be called while there is no snapshot."""
+    for generation, count in reversed(list(enumerate(gc.get_count()))):
+        if count > _USUAL[generation]:
+            gc.collect(generation)
+            return

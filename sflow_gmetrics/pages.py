@@ -95,13 +95,14 @@ class Pages:
         """The answer of the interactive port; those who come together ask the same snapshot."""
         return await asyncio.to_thread(interactive.answer, request, await self.snapshot())
 
-    def forget(self) -> None:
-        """A page that is not fresh is not given to anybody again, and may be large."""
+    def forget(self) -> bool:
+        """A page that is not fresh is not given to anybody again, and may be large. Says whether none is left."""
         now = time.monotonic()
         for key in [key for key, (end, _) in self._made.items() if end < now]:
             del self._made[key]
         for key in [key for key, making in self._making.items() if key not in self._made and not making.locked()]:
             del self._making[key]
+        return not self._made and not self._making
 
     async def _shared(self, key: Hashable, make: Callable[[], T], rest: float = 0.0) -> T:
         """What `make` makes in a thread: once for all who ask for this key while it is fresh."""

@@ -91,7 +91,7 @@ class Row(_Held):
 class Rows(list[Row]):
     """Rows, and what they hold, each sort of thing in a list of its own.
 
-    It is noted while a row is made: when columns are read, the rows themselves are far away.
+    It is noted by `append`, while a row is made: when columns are read, the rows themselves are far away.
     `special` are the numbers of the rows that are not just what their samples say.
     """
 

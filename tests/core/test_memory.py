@@ -131,14 +131,29 @@ def test_the_convoy_of_a_compact_source_and_that_of_an_expanded_one_that_look_th
 
 
 @pytest.fixture
-def thresholds() -> Iterator[None]:
+def _own_thresholds() -> Iterator[None]:
     before = gc.get_threshold()
+    gc.collect()
     yield
     gc.set_threshold(*before)
 
 
-@pytest.mark.usefixtures("thresholds")
+@pytest.mark.usefixtures("_own_thresholds")
 @pytest.mark.parametrize(("sources", "young"), [(0, 50_000), (100, 50_000), (45_900, 459_000), (3, 50_000)])
 def test_a_snapshot_is_not_taken_for_garbage(sources: int, young: int) -> None:
     memory.expect(sources)
     assert gc.get_threshold()[0] == young
+
+
+@pytest.mark.usefixtures("_own_thresholds")
+@pytest.mark.parametrize(("objects", "left"), [(60_000, 0), (1_000, 1_000)])
+def test_garbage_goes_between_snapshots(objects: int, left: int) -> None:
+    class Knot:
+        def __init__(self) -> None:
+            self.own = self
+
+    memory.expect(100_000)
+    for _ in range(objects):
+        Knot()
+    memory.tidy()
+    assert sum(isinstance(one, Knot) for one in gc.get_objects()) == left
