@@ -246,6 +246,8 @@ class Source:
             by_agent = stream.uptime - self.uptime
             if by_agent > 0 and (elapsed <= 0 or (stream.agrees and -AGREEMENT < by_agent - elapsed < AGREEMENT)):
                 elapsed = by_agent
+            elif 0 < by_agent < elapsed and self.received < stream.leapt:
+                elapsed = by_agent  # our clock has leapt forth meanwhile, or the agent's has stood still with its host
             restarted = ahead >= HALF
         else:
             restarted = ahead == 0 or ahead >= HALF or self.agent.has_restarted_since(self.epoch)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from enum import Enum
 from itertools import count
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from .rivals import Rivals
@@ -87,7 +88,8 @@ class Stream:
     """The state of one (agent, sub-agent).
 
     `epoch` changes with every restart; within one, `uptime` (seconds, unwrapped) only grows.
-    `agrees` says whether the last datagram's uptime fits the receive time, which is `heard`.
+    `agrees` says whether the last datagram's uptime fits the receive time, which is `heard`. At `leapt`
+    one of the two clocks had leapt.
     `proven` says whether the agent is known to have started anew at the newest restart; else it
     may be another machine that has taken over, and its counters are nobody's increase.
     """
@@ -106,6 +108,7 @@ class Stream:
         "epoch",
         "foreign",
         "heard",
+        "leapt",
         "lost",
         "proven",
         "reordered",
@@ -145,6 +148,7 @@ class Stream:
         self.uptime = uptime_ms / 1000
         self.anchor = self._lag = self._home = now - self.uptime
         self.heard = now
+        self.leapt = -inf
         self.agrees = True
         self._recent.clear()
         self._recent.append(sequence << 32 | uptime_ms)
@@ -213,7 +217,7 @@ class Stream:
         uptime = (uptime_ms + self.wraps_ms) / 1000
         off = now - uptime - self.anchor
         if not -AGREEMENT <= off <= AGREEMENT:
-            off = self._disagree(now - uptime, off)
+            off = self._disagree(now - uptime, off, now)
         else:
             self.agrees = True
         self.move(sequence, uptime_ms, uptime, off, now)
@@ -247,14 +251,14 @@ class Stream:
             convoy.disband()
         self._begin(sequence, uptime_ms, now)
 
-    def _disagree(self, lag: float, off: float) -> float:
+    def _disagree(self, lag: float, off: float, now: float) -> float:
         """The agent's clock does not run with ours. A step of our clock is forgiven, a drift is not.
 
         Returns by how much it is off now.
         """
         self.agrees = False
         if abs(lag - self._lag) > AGREEMENT:
-            self._home, self.anchor = self.anchor, lag
+            self._home, self.anchor, self.leapt = self.anchor, lag, now
             return 0.0
         return off
 

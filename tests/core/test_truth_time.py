@@ -154,6 +154,27 @@ def test_our_clock_that_goes_back_an_hour_loses_and_invents_nothing() -> None:
     assert pool_cpu(sender.collector.snapshot(sender.now - 3600)) == round(PER_SECOND * 28 * 5)
 
 
+@pytest.mark.parametrize("leap", [90.0, 600.0, 3000.0])
+def test_our_clock_that_leaps_forth_changes_no_rate_and_no_interval(leap: float) -> None:
+    """Neither of what came with the leap nor of a source that speaks only after it."""
+    sender = Constant(Collector())
+    slow = 0
+    for number in range(1, 60):
+        offset = 0.0 if number < 30 else leap
+        sender.collector.receive(sender.next(), sender.now + offset)
+        if number % 2:
+            slow += 1
+            sender.collector.receive(
+                sender.payload(service(slow, "slow.service", 100_500, cpuTime=100 * slow)), sender.now + offset
+            )
+        if number > 3:
+            _check(sender, sender.now + offset)
+        if number > 3 and number % 2:
+            row = service_row(sender.collector.snapshot(sender.now + offset), "slow.service")
+            assert rate(row, "cpuTime") == pytest.approx(10, rel=0.01)
+            assert row.interval == pytest.approx(10, rel=0.01)
+
+
 # --- duplicates, late and reordered datagrams
 
 
