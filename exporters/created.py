@@ -7,7 +7,7 @@ series of a row stand together, in the text format they are families of their ow
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from .exposition import FamilyText, label_text, number
 from .selection import Selection
@@ -41,10 +41,10 @@ class CreatedPage(Sink):
         self._families.setdefault(family, []).extend(lines)
         self.taken += len(lines)
 
-    def text(self, *, openmetrics: bool) -> bytes:
-        """The page."""
+    def text(self, end: Callable[[], bytes], *, openmetrics: bool) -> bytes:
+        """The page and its end."""
         parts = [part for family in self._families for part in self._texts(family, openmetrics=openmetrics)]
-        return b"".join([*parts, b"# EOF\n"] if openmetrics else parts)
+        return b"".join([*parts, end()])
 
     def _texts(self, family: Description, *, openmetrics: bool) -> Iterable[bytes]:
         lines = self._families[family]

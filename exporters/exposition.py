@@ -16,6 +16,8 @@ from .sink import Number, Samples
 
 LINES = 250
 """How many lines are made by one call: they stay in the processor's cache, and other threads get their turn."""
+EOF = b"# EOF\n"
+"""The last line of OpenMetrics."""
 END = "} "
 """What stands between labels and number."""
 _MINE = 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from .exposition import FamilyText, LabelTexts, blocks_of, label_text
 from .selection import Selection
@@ -40,13 +40,12 @@ class Page(Sink):
             found = self._families[family.name] = FamilyText(*family)
         return found
 
-    def text(self, *, openmetrics: bool) -> bytes:
-        """The page, written over the one before where nobody has that any more."""
+    def text(self, end: Callable[[], bytes], *, openmetrics: bool) -> bytes:
+        """The page and its end, written over the page before where nobody has that any more."""
         page = io.BytesIO(self._texts.take_room())
         for family in self._families.values():
             page.writelines(family.parts(openmetrics=openmetrics))
-        if openmetrics:
-            page.write(b"# EOF\n")
+        page.write(end())
         page.truncate()
         text = self._texts.room = page.getvalue()
         return text

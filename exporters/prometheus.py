@@ -8,11 +8,12 @@ Source: Prometheus exposition formats; OpenMetrics 1.0.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from sflow_gmetrics.snapshot import Snapshot
 
 from .created import CreatedPage
-from .exposition import LabelTexts
+from .exposition import EOF, LabelTexts
 from .page import Page
 from .selection import Selection
 from .walk import write
@@ -64,26 +65,35 @@ class Kept:
 _kept = Kept()
 
 
-def render(snapshot: Snapshot, selection: Selection | None = None) -> bytes:
-    """The page in text format 0.0.4; without a selection what the configuration shows."""
-    return _render(snapshot, selection, openmetrics=False)
+def _nothing() -> bytes:
+    return b""
 
 
-def render_openmetrics(snapshot: Snapshot, selection: Selection | None = None) -> bytes:
-    """The page in OpenMetrics 1.0."""
-    return _render(snapshot, selection, openmetrics=True)
+def render(snapshot: Snapshot, selection: Selection | None = None, end: Callable[[], bytes] = _nothing) -> bytes:
+    """The page in text format 0.0.4; without a selection what the configuration shows.
+
+    `end` makes further families, when all others have been written.
+    """
+    return _render(snapshot, selection, end, openmetrics=False)
 
 
-def _render(snapshot: Snapshot, selection: Selection | None, *, openmetrics: bool) -> bytes:
+def render_openmetrics(
+    snapshot: Snapshot, selection: Selection | None = None, end: Callable[[], bytes] = _nothing
+) -> bytes:
+    """The same in OpenMetrics 1.0; `end` makes no EOF."""
+    return _render(snapshot, selection, lambda: end() + EOF, openmetrics=True)
+
+
+def _render(snapshot: Snapshot, selection: Selection | None, end: Callable[[], bytes], *, openmetrics: bool) -> bytes:
     selection = selection or Selection.of(snapshot.config)
     if selection.began:
         created = CreatedPage(selection, snapshot.stats.started)
         write(created, snapshot)
-        return created.text(openmetrics=openmetrics)
+        return created.text(end, openmetrics=openmetrics)
     texts = _kept.take(selection)
     texts.begin()
     page = Page(selection, texts)
     write(page, snapshot)
-    body = page.text(openmetrics=openmetrics)
+    body = page.text(end, openmetrics=openmetrics)
     _kept.give_back(selection, texts)
     return body

@@ -18,11 +18,10 @@ from sflow_gmetrics.remote import Remote
 from sflow_gmetrics.state import Written
 
 from . import remote_write_queue
+from .exposition import EOF
 from .http_port import CLIENTS
 from .rrd_writer import Stats
 from .selection import Selection
-
-_EOF = b"# EOF\n"
 
 ReadState = Callable[[], tuple[bool, float] | None]
 """Whether a file, as it was read last, is in use, and when what is in use was read; None without a file."""
@@ -138,15 +137,26 @@ class Runtime:
         """The names of the runtime's families, as they stand on a page."""
         return map(_page_name, self.registry.collect())
 
-    def append_to(self, page: bytes, selection: Selection, *, openmetrics: bool) -> bytes:
-        """The page with those of the runtime's metrics behind it that the selection wants."""
+    def timed_page(
+        self, endpoint: str, selection: Selection, render: Callable[[Callable[[], bytes]], bytes], *, openmetrics: bool
+    ) -> bytes:
+        """A page for Prometheus: `render` gets what makes its end, the runtime's metrics that the selection wants."""
+        begin = time.perf_counter()
+
+        def end() -> bytes:
+            self._duration.labels(endpoint).set(time.perf_counter() - begin)
+            return self._metrics(selection, openmetrics=openmetrics)
+
+        return render(end)
+
+    def _metrics(self, selection: Selection, *, openmetrics: bool) -> bytes:
         if not selection.wants_collector:
-            return page
+            return b""
         registry: Any = _Chosen(self.registry, selection)
         if openmetrics:
-            tail: bytes = openmetrics_exposition.generate_latest(registry)  # type: ignore[no-untyped-call]
-            return page.removesuffix(_EOF) + tail
-        return page + prometheus_client.generate_latest(registry)
+            text: bytes = openmetrics_exposition.generate_latest(registry)  # type: ignore[no-untyped-call]
+            return text.removesuffix(EOF)
+        return prometheus_client.generate_latest(registry)
 
 
 def _page_name(family: Metric) -> str:

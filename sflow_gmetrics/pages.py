@@ -124,5 +124,6 @@ class Pages:
     def _render_metrics(self, selection: Selection, openmetrics: bool, snapshot: Callable[[], Snapshot]) -> bytes:
         render = prometheus.render_openmetrics if openmetrics else prometheus.render
         name = "metrics" if selection == self._usual else "probe" if selection.host else "selected"
-        body = self._runtime.timed(name, lambda: render(snapshot(), selection))
-        return self._runtime.append_to(body, selection, openmetrics=openmetrics)
+        return self._runtime.timed_page(
+            name, selection, lambda end: render(snapshot(), selection, end), openmetrics=openmetrics
+        )

@@ -33,7 +33,9 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 def page(runtime: Runtime, openmetrics: bool) -> list[Metric]:
     """The families of a whole page."""
     render = prometheus.render_openmetrics if openmetrics else prometheus.render
-    body = runtime.append_to(runtime.timed("metrics", lambda: render(snapshot())), Selection(), openmetrics=openmetrics)
+    body = runtime.timed_page(
+        "metrics", Selection(), lambda end: render(snapshot(), None, end), openmetrics=openmetrics
+    )
     text = body.decode("utf-8")
     assert text.count("# EOF") == openmetrics
     if openmetrics:

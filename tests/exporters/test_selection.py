@@ -301,7 +301,9 @@ def ask(paths: Iterable[str], text: str = POOLS) -> list[tuple[int, str]]:
 
     async def render(selection: Selection, openmetrics: bool) -> bytes:
         assert not openmetrics
-        return runtime.append_to(prometheus.render(snapshot, selection), selection, openmetrics=False)
+        return runtime.timed_page(
+            "metrics", selection, lambda end: prometheus.render(snapshot, selection, end), openmetrics=openmetrics
+        )
 
     async def now() -> Snapshot:
         return snapshot

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from prometheus_client.registry import Collector
 
 from exporters import prometheus
 from exporters.created import CreatedPage
-from exporters.exposition import LabelTexts
+from exporters.exposition import EOF, LabelTexts
 from exporters.page import Page
 from exporters.registry import MetricSink, SnapshotCollector
 from exporters.selection import Selection
@@ -117,14 +118,20 @@ def test_any_names_and_values_are_what_prometheus_client_makes_of_them(
         assert ours.taken == theirs.taken
         families = [family for family in theirs.families.values() if family.samples]
         for openmetrics in (False, True):
-            page = ours.text(openmetrics=openmetrics) if began else _text(given, selection, openmetrics)
+            page = (
+                ours.text(_end(openmetrics), openmetrics=openmetrics) if began else _text(given, selection, openmetrics)
+            )
             assert read(page, openmetrics) == read(rendered(_Given(families), openmetrics), openmetrics)
 
 
 def _text(given: Any, selection: Selection, openmetrics: bool) -> bytes:
     page = Page(selection, LabelTexts())
     fill(page, given)
-    return page.text(openmetrics=openmetrics)
+    return page.text(_end(openmetrics), openmetrics=openmetrics)
+
+
+def _end(openmetrics: bool) -> Callable[[], bytes]:
+    return lambda: EOF if openmetrics else b""
 
 
 # --- what there is
