@@ -190,10 +190,7 @@ def _by_shape(places: Sequence[Any], rows: Rows) -> Iterable[tuple[Shape, tuple[
     found: dict[Shape, list[int]] = {}
     for number, shape in enumerate(shapes):
         found.setdefault(shape, []).append(number)
-    return [
-        (shape, ([places[number] for number in numbers], Rows([rows[number] for number in numbers])))
-        for shape, numbers in found.items()
-    ]
+    return [(shape, ([places[number] for number in numbers], rows.some(numbers))) for shape, numbers in found.items()]
 
 
 class ServiceTable:

@@ -118,6 +118,17 @@ class Rows(list[Row]):
         self.offsets.append(offsets)
         self.bases.append(base)
 
+    def some(self, numbers: Sequence[int]) -> Rows:
+        """The rows of these numbers, without a look at any."""
+        special, found = set(self.special), Rows()
+        list.extend(found, [self[number] for number in numbers])
+        found.shapes = [self.shapes[number] for number in numbers]
+        found.samples = [self.samples[number] for number in numbers]
+        found.offsets = [self.offsets[number] for number in numbers]
+        found.bases = [self.bases[number] for number in numbers]
+        found.special = [at for at, number in enumerate(numbers) if number in special]
+        return found
+
 
 class Service(NamedTuple):
     """A service on one host.
