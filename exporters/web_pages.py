@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from cramjam import gzip
 
 from sflow_gmetrics.config import Config
 from sflow_gmetrics.errors import QueryError
@@ -100,9 +100,14 @@ class PrometheusPages:
             "Vary": "Accept, Accept-Encoding",
         }
         if accepts_gzip(request.headers.get("Accept-Encoding", "")):
-            body = await asyncio.to_thread(gzip.compress, body, 1)
+            body = await asyncio.to_thread(_gzip, body)
             headers["Content-Encoding"] = "gzip"
         return web.Response(body=body, headers=headers)
+
+
+def _gzip(body: bytes) -> bytes:
+    """Level 1: it takes half as long as zlib, and other threads run meanwhile."""
+    return bytes(gzip.compress(body, level=1))
 
 
 def _explained(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> Handler:
