@@ -30,7 +30,8 @@ _OBJECT = 100
 REST = 2.4e-9
 """How long a rest is, in seconds for each byte of the buffer: with 16 MiB 40 ms.
 
-In that time a burst at the full speed of a loopback fills half of it.
+In that time a burst at the full speed of a loopback fills half of it. With a small buffer it is as long as the thread
+must be able to wait for its turn anyway.
 """
 RESTS = 10
 REST_IN_ALL = 0.2
@@ -140,7 +141,7 @@ class UdpInput:
     def _rest(self) -> None:
         """Let datagrams come together, but no more than a quarter of the buffer holds."""
         size = self.receive_buffer
-        rest = min(REST * size, REST_IN_ALL)
+        rest = min(max(REST * size, sys.getswitchinterval()), REST_IN_ALL)
         for _ in range(min(RESTS, int(REST_IN_ALL / rest))):
             time.sleep(rest)
             if self._waiting() > size // 4 or self._ending.is_set():
