@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable
 
 import hypothesis
@@ -15,6 +16,16 @@ IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 hypothesis.settings.register_profile("here", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("ci" if IN_CI else "here")
+
+
+def end_in_order() -> None:
+    """End by SIGTERM as by SIGINT, so that the servers that have been started are ended, too."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_configure() -> None:
+    """Before the first test."""
+    end_in_order()
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,8 @@ import sys
 import time
 from collections.abc import Callable
 
+from tests.conftest import end_in_order
+
 from . import burst, gmetad_xml, gmond_xml, ingest, metrics_page, remote_write, rrd
 from .measure import FAR, Result, Size, noise, table
 
@@ -22,6 +24,7 @@ BENCHMARKS: tuple[Callable[[Size], list[Result]], ...] = (
 
 def main() -> int:
     """Run, print, judge."""
+    end_in_order()
     start = time.monotonic()
     results: list[Result] = []
     print(f"Machine: {noise()}", flush=True)

@@ -8,7 +8,7 @@ import shutil
 import sys
 
 from tests.bench.measure import noise
-from tests.conftest import SYSTEM_PATH
+from tests.conftest import SYSTEM_PATH, end_in_order
 
 from .plan import Plan
 from .verdict import lines, report
@@ -29,6 +29,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60.0, help="how long (default 60)")
     parser.add_argument("--seed", type=int, default=1, help="another number, another fleet (default 1)")
     arguments = parser.parse_args()
+    end_in_order()
     print(f"Machine: {noise()}", flush=True)
     watched = watch(Plan(arguments.minutes, seed=arguments.seed), find, functools.partial(print, flush=True))
     print(f"\n{report(watched)}\n\nMachine: {noise()}")
