@@ -19,8 +19,8 @@ from . import gmond
 from .ganglia import Plan, rows_of, safe_value
 
 _HOLE = "\1"
-_SHAPES = 100_000
-"""How many sets of metrics are remembered: one for each name of a service and what is known of it."""
+FORGET = 600.0
+"""For how many seconds at least it is remembered what the numbers of a row are, when nobody asks for it."""
 
 
 class Line(NamedTuple):
@@ -92,7 +92,7 @@ class LocalHost:
                 shown = tuple([value is not None for value in values])
                 values = [value for value in values if value is not None]
             if values:
-                lines, formats = _shape(plan, shown, name)
+                lines, formats = _shapes.of((plan, shown, name), self._snapshot.time)
                 yield lines, (formats % tuple(values)).split(_HOLE)
 
 
@@ -103,8 +103,36 @@ def _numeric(plan: Plan) -> Plan:
     return Plan(tuple(metric for metric, _ in pairs), tuple(operator for _, operator in pairs))
 
 
-@lru_cache(_SHAPES)
-def _shape(plan: Plan, shown: tuple[bool, ...], name: str) -> tuple[Lines, str]:
+_Key = tuple[Plan, tuple[bool, ...], str]
+_Shape = tuple[Lines, str]
+
+
+class _Shapes:
+    """What the rows of the last minutes are, by what that depends on. Names of services come and go for years."""
+
+    def __init__(self) -> None:
+        self._new: dict[_Key, _Shape] = {}
+        self._old: dict[_Key, _Shape] = {}
+        self._since = 0.0
+
+    def __len__(self) -> int:
+        """How many are remembered."""
+        return len(self._new.keys() | self._old.keys())
+
+    def of(self, key: _Key, now: float) -> _Shape:
+        """What rows are that have been asked for now, in seconds since the epoch."""
+        if not 0 <= now - self._since < FORGET:
+            self._new, self._old, self._since = {}, self._new, now
+        found = self._new.get(key)
+        if found is None:
+            found = self._new[key] = self._old.get(key) or _shape(*key)
+        return found
+
+
+_shapes = _Shapes()
+
+
+def _shape(plan: Plan, shown: tuple[bool, ...], name: str) -> _Shape:
     """What the numbers of rows of this plan and name are (`shown`: which are known; empty: all), and their formats."""
     metrics = [one for index, one in enumerate(_numeric(plan).metrics) if not shown or shown[index]]
     prefix, caption = (f"{name}.", f"{name}: ") if name else ("", "")

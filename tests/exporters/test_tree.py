@@ -8,7 +8,10 @@ from decimal import Decimal
 import pytest
 from lxml import etree
 
+from exporters import tree_hosts
 from exporters.tree import grid_of
+from exporters.tree_hosts import FORGET
+from sflow_gmetrics import Collector
 from sflow_gmetrics.remote import (
     NUMERIC_TYPES,
     Remote,
@@ -19,6 +22,8 @@ from sflow_gmetrics.remote import (
     RemoteSummary,
 )
 from sflow_gmetrics.snapshot import Snapshot
+from tests.core.builders import Sender, service
+from tests.core.builders import host as host_sample
 from tests.exporters.trees import (
     NOW,
     alone,
@@ -238,3 +243,29 @@ def test_a_source_without_a_configuration_has_the_usual_interval() -> None:
 
     assert states(grid_element(one(60), "/?filter=summary")) == (1, 0)
     assert states(grid_element(one(61), "/?filter=summary")) == (0, 1)
+
+
+def test_names_that_are_gone_are_not_remembered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = tree_hosts._Shapes()
+    monkeypatch.setattr(tree_hosts, "_shapes", known)
+    sender = Sender(Collector())
+    for step in range(1, 400):
+        fleeting = [service(1, f"job-{step}-{number}.scope", step * 10 + number) for number in range(5)]
+        sender.send(host_sample(step), service(step), *fleeting)
+        sender.tick(20)
+        for cluster in grid_of(sender.snapshot()).clusters:
+            for _, rows in cluster.rows():
+                list(rows)
+        assert len(known) < 2 * FORGET / 20 * 5 + 20
+
+
+def test_what_the_numbers_of_a_row_are_stays_one_object_while_it_is_there() -> None:
+    sender = Sender(Collector())
+    seen = set()
+    for step in range(1, 200):
+        sender.send(host_sample(step), service(step))
+        sender.tick(20)
+        if step > 2:
+            (cluster,) = grid_of(sender.snapshot()).clusters
+            seen |= {lines for _, rows in cluster.rows() for lines, _ in rows}
+    assert len(seen) == 2
