@@ -16,9 +16,6 @@ from .wire_columns import WireColumns
 AT_ONCE = 1_000
 """How many rows are read together: they stay in the processor's cache, and other threads get their turn."""
 
-KNOWN = 10_000
-"""Of how many groups of rows of a form sums are remembered."""
-
 
 class _Columns(dict[int, list[Any]]):
     """Columns by index, each read when it is first asked for."""
@@ -138,18 +135,25 @@ class Members:
         return list(map(itemgetter(at), chain.from_iterable([rows.bases for rows in self._parts])))
 
     def base_sums(self, span: int) -> list[int | None]:
-        """The sum of `base` over a span by counter, None where not all are known; remembered while all is the same.
+        """The sum of `base` over a span by counter, None where not all are known; as before while all is the same.
 
         Bases hardly ever change, but there are many numbers in them.
         """
-        known: dict[tuple[object, int], _Sums] = self.form.derived.setdefault("sums of bases", {})
-        bases, key = self._parts[span].bases, (self.key[1], self.spans[span][1])
-        found = known.get(key)
+        before, now = self._base_sums
+        bases, first = self._parts[span].bases, self.spans[span][1]
+        found = now.get(first) or before.get(first)
         if found is None or found.bases != bases:
-            if len(known) >= KNOWN:
-                known.clear()
-            found = known[key] = _Sums(bases, [_sum(column) for column in zip(*bases, strict=True)])
+            found = _Sums(bases, [_sum(column) for column in zip(*bases, strict=True)])
+        now[first] = found
         return found.sums
+
+    @cached_property
+    def _base_sums(self) -> tuple[dict[int, _Sums], dict[int, _Sums]]:
+        """What was worked out for the rows of this key last, and what is now, which takes its place."""
+        known: dict[object, dict[int, _Sums]] = self.form.derived.setdefault("sums of bases", {})
+        before = known.get(self.key[1], {})
+        now = known[self.key[1]] = {}
+        return before, now
 
 
 class _Sums(NamedTuple):

@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from exporters import prometheus
 from exporters.members import AT_ONCE, Members, ServiceTable, group_by_form
 from sflow_gmetrics import Collector
 from sflow_gmetrics.config import parse_config
@@ -114,3 +115,16 @@ def test_columns_of_services_that_a_rule_merges() -> None:
     table = ServiceTable(snapshot.pools[0])
     assert [len(members.rows) for members in table.live] == [1]
     assert [len(members.rows) for members in table.everyone] == [2]
+
+
+def test_sums_of_bases_are_remembered_for_those_who_are_there() -> None:
+    sender = Sender(Collector(parse_config("[sflow]\nforget_after = 40")))
+    for step in range(1, 20):
+        fleeting = [service(step, f"job-{number}.scope", number) for number in range(30) if step < 5]
+        sender.send(host(step), service(step), *fleeting)
+        sender.tick(20)
+        prometheus.render(sender.snapshot())
+    (pool,) = sender.snapshot().pools
+    (one,) = pool.services
+    known = one.rows[0].form.derived["sums of bases"]
+    assert len(known[pool.name, "all"]) == 1
