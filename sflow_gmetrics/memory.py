@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 import gc
 
-_M_MMAP_THRESHOLD = -3
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
 _LARGE = 1 << 17
 _USUAL = (50_000, 20, 100)
 """New objects, and how often these and older ones have been looked through, from which on garbage is looked for."""
@@ -19,12 +19,15 @@ def tune() -> None:
 
     Rows are replaced all the time but hardly ever form cycles. Pages are large and short-lived:
     the C library would raise its own limit of what is large with each of them, and keep them.
+    Threads take turns, so that one heap is enough: of several, each would keep what is free in it.
     """
     gc.collect()
     gc.freeze()
     expect(0)
     with contextlib.suppress(OSError, AttributeError):  # a C library that is not glibc
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE)
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_MMAP_THRESHOLD, _LARGE)
+        library.mallopt(_M_ARENA_MAX, 1)
 
 
 def expect(sources: int) -> None:
