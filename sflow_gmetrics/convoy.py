@@ -42,6 +42,8 @@ CEILINGS = 16
 """Of how many sorts of bounds a layout remembers what they are together."""
 LATEST = 1 << 20
 """Of how many convoys, the latest, the layouts are kept for others: as many as have so many bytes together."""
+_BELOW = {size: (1 << 8 * size - 1) - 1 for size in (4, 8)}
+"""The greatest number below the guard of a counter, by its size in bytes."""
 _WORD = struct.Struct("!I").unpack_from
 _Key = tuple[tuple[Shape, ...], tuple[int, ...]]
 """Shapes and heads of a layout."""
@@ -72,7 +74,7 @@ class ConvoyLayout:
         )
         self.same, self.guards, self.counters, self.ones = same | guards, guards, counters, ones
         self.least = guards - firsts
-        self._below = [(1 << 8 * part[1] - 1) - 1 for part in parts if is_counter(part)]
+        self._below = [_BELOW[part[1]] for part in parts if is_counter(part)]
         self._pack = struct.Struct("!" + "".join(part[0] if is_counter(part) else f"{part[1]}x" for part in parts)).pack
         self._ceilings: dict[tuple[object, ...], int] = {}
 

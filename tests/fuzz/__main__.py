@@ -101,8 +101,9 @@ def _by_coverage(arguments: argparse.Namespace) -> int:
         "rss_limit_mb": MEMORY,
         "print_final_stats": 1,
         "artifact_prefix": f"{arguments.directory}/",
-        "dict": words,
     }
+    if door.words:
+        options["dict"] = words
     atheris.Setup(
         [sys.argv[0], str(corpus), *(f"-{name}={value}" for name, value in options.items())],
         _keeping(door, arguments),
