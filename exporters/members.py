@@ -7,6 +7,7 @@ from functools import cached_property
 from itertools import chain, groupby
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
+from weakref import WeakMethod
 
 from sflow_gmetrics.layout import Form, Shape
 from sflow_gmetrics.snapshot import Pool, PoolService, Row, Rows
@@ -18,14 +19,20 @@ AT_ONCE = 1_000
 
 
 class _Columns(dict[int, list[Any]]):
-    """Columns by index, each read when it is first asked for."""
+    """Columns by index, each read when it is first asked for.
+
+    It does not hold whose columns they are: that would be a circle, and all that was read for a
+    page would stay until somebody looks for garbage.
+    """
 
     def __init__(self, read: Callable[[int], list[Any]]) -> None:
         super().__init__()
-        self._read = read
+        self._read = WeakMethod(read)
 
     def __missing__(self, index: int) -> list[Any]:
-        column = self[index] = self._read(index)
+        read = self._read()
+        assert read is not None
+        column = self[index] = read(index)
         return column
 
 
