@@ -98,14 +98,14 @@ def _lines(before: bytes, labels: Sequence[bytes], numbers: Sequence[Number]) ->
 
 
 class Labels(NamedTuple):
-    """The label texts of many rows, and the values they were made of."""
+    """The label texts of many rows, as templates, and the values they were made of."""
 
     values: Sequence[tuple[str, ...]]
     texts: list[bytes]
 
 
 class LabelTexts:
-    """The label texts of the page rendered last: those of rows that are still there are used again."""
+    """What is left of the page rendered last: texts of rows that are still there, and its memory, are used again."""
 
     def __init__(self) -> None:
         self._old: dict[object, Labels] = {}

@@ -19,7 +19,7 @@ class Page(Sink):
         self._families: dict[str, FamilyText] = {}
 
     def labels(self, key: object, names: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Sequence[bytes]:
-        """The text of each row's labels, with what stands before the number."""
+        """Each row's labels with what stands before the number, as a template."""
         return self._texts.of(key, names, rows)
 
     def add(self, family: Description, names: Iterable[str], values: Iterable[str], number: Number) -> None:

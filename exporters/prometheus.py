@@ -23,7 +23,7 @@ CONTENT_TYPE_OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset
 
 
 class Kept:
-    """The label texts of pages that have been rendered, by selection: of the newest ones only.
+    """The label texts and the memory of pages that have been rendered, by selection: of the newest ones only.
 
     Together they have at most twice as many texts as the largest page among them, so that
     its shards have room beside it, whatever clients ask for.

@@ -104,7 +104,7 @@ def _ever(before: Mapping[str, int], counts: Iterable[Mapping[str, int]]) -> dic
 
 
 def _is_up(agent: Agent, now: float) -> bool:
-    """A host is up while its own samples come, or where it has none, those of anything on it."""
+    """A host is up while its own samples come, or where it has none, those of anything on it; who is asked settles."""
     if agent.host is not None:
         agent.host.settle()
         return now <= agent.host.expires
