@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from sflow_gmetrics import Collector, layout, memory
+from sflow_gmetrics import Collector, app, layout, memory
 from sflow_gmetrics.config import parse_config
 from sflow_gmetrics.datagram import COUNTERS, COUNTERS_EXPANDED, Record, Sample, encode_sample
 from sflow_gmetrics.limits import AGENT_MEMORY, STREAM_MEMORY
 from sflow_gmetrics.stream import HEAD, LONGEST_HELD
 from tests.core.builders import Sender, host, record, service, services_of
+from tests.core.test_app import config, running
+from tests.e2e.servers import wait_for
+from tests.recordings import payloads
 
 
 def large(number: int, index: int, size: int) -> Sample:
@@ -157,3 +161,32 @@ def test_garbage_goes_between_snapshots(objects: int, left: int) -> None:
         Knot()
     memory.tidy()
     assert sum(isinstance(one, Knot) for one in gc.get_objects()) == left
+
+
+def test_the_program_looks_for_garbage_while_no_page_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    none_left, before = [True, False, True, False, False], gc.get_threshold()
+    asked: list[bool] = []
+    tidied: list[int] = []
+    monkeypatch.setattr(app, "PULSE", 0.01)
+    monkeypatch.setattr(memory, "tune", lambda: None)
+    monkeypatch.setattr(memory, "tidy", lambda: tidied.append(len(asked)))
+    with running(config()) as (program, _):
+
+        def forget() -> bool:
+            asked.append(len(asked) < len(none_left) and none_left[len(asked)])
+            return asked[-1]
+
+        monkeypatch.setattr(program.pages, "forget", forget)
+        wait_for("some pulses", lambda: len(asked) > len(none_left))
+        assert [after for after in tidied if after] == [1, 3]
+    assert gc.get_threshold() == before
+
+
+def test_a_snapshot_of_the_program_expects_as_many_objects_as_its_sources_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected: list[int] = []
+    program = app.App(config())
+    monkeypatch.setattr(memory, "expect", expected.append)
+    for datagram in payloads("hsflowd-systemd"):
+        program.collector.receive(datagram, time.time())
+    program.snapshot()
+    assert expected == [8]  # a host and seven services
