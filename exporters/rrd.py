@@ -45,7 +45,7 @@ class Profile:
         """Seconds without a value after which it is unknown."""
         return HEARTBEATS * self.step
 
-    def new_file(self, path: str, start: int) -> NewFile:
+    def __call__(self, path: str, start: int) -> NewFile:
         """A file of this kind whose first value is later than `start`."""
         return NewFile(path, start, self.step, self.heartbeat, self.sources, self.archives)
 
@@ -63,7 +63,7 @@ class _Files:
 
     wanted: tuple[bool, ...]
     paths: tuple[str, ...]
-    kinds: tuple[Callable[[str, int], NewFile], ...]
+    kinds: tuple[Profile, ...]
 
 
 class Layout:
@@ -110,14 +110,14 @@ class Layout:
             self._path(place, line.name) if ("service" if line.service else "host") in levels else ""
             for line in lines.lines
         ]
-        kinds = (self.profile(line, summary=False).new_file for line in compress(lines.lines, found))
+        kinds = (self.profile(line, summary=False) for line in compress(lines.lines, found))
         return _Files(tuple(map(bool, found)), tuple(filter(None, found)), tuple(kinds))
 
     def _summary(self, place: str, summary: Summary, tick: int) -> Iterator[Update]:
         for name, one in summary.sums.items():
             path = self._path(f"{place}/{SUMMARY}", name)
             if path:
-                yield Update(path, tick, f"{one.text}:{one.num}", self.profile(one.line, summary=True).new_file)
+                yield Update(path, tick, f"{one.text}:{one.num}", self.profile(one.line, summary=True))
 
     def _path(self, place: str, metric: str) -> str:
         """The file of a metric; "" for one that is not wanted or whose name cannot be a file's."""

@@ -78,9 +78,9 @@ class Agent:
             for convoy in list(stream.convoys.values()):
                 convoy.settle()
 
-    def has_restarted_since(self, epoch: int) -> bool:
-        """Whether the stream that was in this epoch has begun another; else another sub-agent speaks."""
-        return all(stream.epoch != epoch or stream.foreign for stream in self.streams.values())
+    def stream_of(self, epoch: int) -> Stream | None:
+        """The stream that is in this epoch; None where it has begun another since, or is another machine's."""
+        return next((one for one in self.streams.values() if one.epoch == epoch and not one.foreign), None)
 
     @property
     def last_heard(self) -> float:

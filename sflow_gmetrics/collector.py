@@ -198,8 +198,10 @@ class Collector:
                     shape.count()
                     if source.convoy is not None:
                         source.convoy.disband()
-                    source.update(shape.read_counters(payload, records), payload[records:end], sequence, stream, now)
-                    members.append((source, offset, records))
+                    if source.takes(sequence, stream, now):
+                        new = shape.read_counters(payload, records)
+                        source.update(new, payload[records:end], sequence, stream, now)
+                        members.append((source, offset, records))
                     offset = end
                     continue
             self._learn(payload, offset, records, agent, stream, now)
@@ -226,18 +228,17 @@ class Collector:
             source = self._new_source(agent, key, shape, now)
             if source is None:
                 return
-        elif source.has_had(sequence, stream):
+        elif self.conflicts.refuses(source, stream, texts := shape.read_texts(raw), now):
+            for foreign in agent.keys:
+                self._streams.pop(foreign, None)
+            return
+        elif not source.takes(sequence, stream, now):
             shape.count()
             return
         elif reason := self.limits.no_room_for(source, shape.size):
             self._drop_full(reason, agent)
             return
         else:
-            texts = shape.read_texts(raw)
-            if self.conflicts.refuses(source, stream, texts, now):
-                for foreign in agent.keys:
-                    self._streams.pop(foreign, None)
-                return
             known = self._change(source, shape, texts.get("hostname", ""))
         shape.count()
         source.role = shape.form.role(source.ds_class)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _LOOK = 1.0
 """How often one looks into a datagram of another machine for its name at the most, in seconds."""
-_NO_UUID = ("", None)
 
 
 class Conflicts:
@@ -33,10 +32,13 @@ class Conflicts:
 
     def count(self, agent: Agent, payload: bytes, now: float) -> None:
         """A datagram of another machine than the one that has the address."""
-        agent.conflicts += 1
         if not 0 <= now - agent.looked < _LOOK:
             agent.looked = now
             agent.rival = _host_in(payload) or agent.rival
+        self._count(agent)
+
+    def _count(self, agent: Agent) -> None:
+        agent.conflicts += 1
         other = f"{agent.rival!r}" if agent.rival else "one without a name"
         self._notes.add(
             agent.address,
@@ -62,16 +64,22 @@ class Conflicts:
         before = source.texts
         if (
             source.role is not Role.HOST
-            or texts.get("hostname") == before.get("hostname")
-            or (texts.get("uuid") not in _NO_UUID and texts.get("uuid") == before.get("uuid"))
+            or _is_one_machine(texts, before)
             or source.epoch == stream.epoch
-            or source.agent.has_restarted_since(source.epoch)
+            or source.agent.stream_of(source.epoch) is None
             or source.expires < now
         ):
             return False
         stream.foreign = True
         source.agent.rival = texts.get("hostname", "")
+        self._count(source.agent)
         return True
+
+
+def _is_one_machine(texts: Mapping[str, str], others: Mapping[str, str]) -> bool:
+    """Whether two samples can be of one host. The same UUID proves nothing: clones and agents without one share it."""
+    one, other = texts.get("uuid"), others.get("uuid")
+    return texts.get("hostname") == others.get("hostname") and (one == other or not one or not other)
 
 
 def _host_in(payload: bytes) -> str:

@@ -31,6 +31,9 @@ class Draft:
         offset += 4
         self._constant("4x", 4)
         for _ in range(records):
+            if offset + 8 > end:  # the count is not to be believed, and must not cost anything
+                self.whole = False
+                return
             tag, length = struct.unpack_from("!II", payload, offset)
             offset += 8
             self._constant("8x", 8)

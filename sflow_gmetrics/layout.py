@@ -55,6 +55,7 @@ class Form:
         self._values = {id(one): index for index, one in reversed(list(enumerate(self.fields)))}
         self._counters = {id(one): index for index, one in reversed(list(enumerate(self.counters)))}
         self.pick_counters = _getter([index for index, one in enumerate(self.fields) if one.is_counter])
+        self.counters64 = [index for index, one in enumerate(self.counters) if one.type is U64]
         self.gauges64 = [i for i, one in enumerate(self.fields) if not one.is_counter and one.type is U64]
         self.clocks = [i for i, one in enumerate(self.fields) if one.unit == "s" and not one.is_counter]
         self.cpus = self.value_index(_CPU_NUM)

@@ -22,7 +22,7 @@ from .limits import STREAM_MEMORY
 from .reconfigure import reconfigure
 from .schema import Role
 from .source import Latest, Source
-from .stream import Stream, StreamState, new_epoch
+from .stream import OVER, Stream, StreamState
 from .xdr import F32, Cursor
 
 _HEAD = struct.Struct("!IIIII")
@@ -206,9 +206,7 @@ def _restore_source(collector: Collector, agent: Agent, state: Any, epochs: dict
     raw, latched, given, mended, offsets, base, missed, moments, allowed_for = state[12:]
     source = Source(agent, _whole(ds_class, 0, U32), _whole(ds_index, 0, U32))
     source.sequence = _whole(sequence, 0, U32)
-    if _whole(epoch) not in epochs:
-        epochs[epoch] = new_epoch()
-    source.epoch = epochs[epoch]
+    source.epoch = epochs.get(_whole(epoch), OVER)
     source.uptime, source.received, source.interval = _real(uptime), _real(received), _real(interval)
     source.alive = min(_real(alive), now)
     source.name, source.service, source.kind = _text(name), _text(service), _text(kind)

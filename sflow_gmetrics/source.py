@@ -1,6 +1,6 @@
 """One data source: its newest sample and the 64-bit totals of its counters.
 
-The rules are those of `step`; `Source.update` follows them for a whole sample, with a fast
+The rules are those of `counters.step`; `Source.update` follows them for a whole sample, with a fast
 path for the usual case, that all counters have grown by something plausible.
 """
 
@@ -11,9 +11,10 @@ from math import isfinite
 from operator import add, gt, sub
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .counters import POISON, step, without_wraps
 from .layout import UNKNOWN_CPUS, Shape, share
 from .operators import unavailable_value
-from .schema import Field, Role
+from .schema import Role
 from .stream import AGREEMENT, HALF, MASK, SMOOTHING, Stream
 from .xdr import U32
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from .agent import Agent
     from .convoy import Convoy
 
-POISON = 1 << 63
-"""A 64-bit counter from here on has run below zero in the agent; it is not data."""
 JITTER = 5.0
 """A start time that moves by less than this many seconds has not moved."""
 DEFAULT_INTERVAL = 30.0
@@ -30,34 +29,6 @@ DEFAULT_INTERVAL = 30.0
 INTERVALS_TO_LIVE = 3
 LONG = 3600.0
 """Seconds between samples from which on nothing is taken for usual."""
-
-
-def step(
-    one: Field, previous: int | None, new: int, allowed: float, restarted: bool
-) -> tuple[int | None, int | None, str]:
-    """What one counter's new value adds to its total.
-
-    Returns (base for the next step, increase or None if it is not known, reason). `allowed`
-    is the greatest increase that is physically possible, `restarted` says that the sample
-    sequence or the agent began again. Reasons: "" usual, "first", "unavailable", "invalid",
-    "gap" (grown by more than possible), "wrap", "restart", "decrease".
-    """
-    if new == one.type.unavailable:
-        return previous, None, "unavailable"
-    if new >= POISON:
-        return previous, None, "invalid"
-    if previous is None:
-        return new, None, "first"
-    if new >= previous:
-        increase = new - previous
-        return (new, increase, "") if increase <= allowed else (new, None, "gap")
-    if restarted:
-        return new, (new if new <= allowed else None), "restart"
-    if one.type is U32:
-        increase = (new - previous) & MASK
-        if increase <= allowed:
-            return new, increase, "wrap"
-    return new, None, "decrease"
 
 
 class Latest(NamedTuple):
@@ -231,14 +202,15 @@ class Source:
         self.received = self.alive = now
         self._step(new, raw, 0.0, restarted=False)
 
-    def has_had(self, sequence: int, stream: Stream) -> bool:
-        """Whether this is the sequence number of the newest sample again."""
-        return sequence == self.sequence and stream.epoch == self.epoch
+    def takes(self, sequence: int, stream: Stream, now: float) -> bool:
+        """Whether a sample is new and of the machine that the source belongs to, as far as one can tell."""
+        if stream.epoch == self.epoch:
+            return sequence != self.sequence
+        before = self.agent.stream_of(self.epoch)
+        return before is None or stream.runs_with(before) or stream.started_after(self.received) or self.expires < now
 
     def update(self, new: tuple[int, ...], raw: bytes, sequence: int, stream: Stream, now: float) -> None:
-        """The next sample; one with the same sequence number again changes nothing."""
-        if self.has_had(sequence, stream):
-            return
+        """The next sample, if the source takes it."""
         ahead = (sequence - self.sequence) & MASK
         same = stream.epoch == self.epoch
         elapsed = now - self.received
@@ -246,11 +218,12 @@ class Source:
             by_agent = stream.uptime - self.uptime
             if by_agent > 0 and (elapsed <= 0 or (stream.agrees and -AGREEMENT < by_agent - elapsed < AGREEMENT)):
                 elapsed = by_agent
-            elif 0 < by_agent < elapsed and self.received < stream.leapt:
-                elapsed = by_agent  # our clock has leapt forth meanwhile, or the agent's has stood still with its host
-            restarted = ahead >= HALF
+            elif by_agent > 0 and self.uptime < stream.leapt:
+                usual = ahead * self.own_interval  # our clock has leapt meanwhile, or the agent's
+                elapsed = min(by_agent, elapsed, key=lambda seconds: abs(seconds - usual))
+            restarted, certain = ahead >= HALF, True
         else:
-            restarted = ahead == 0 or ahead >= HALF or self.agent.has_restarted_since(self.epoch)
+            restarted, certain = self._handed_over(ahead, stream)
         if restarted:
             self.agent.samples_restarted += 1
         elif ahead > 1:
@@ -273,7 +246,15 @@ class Source:
             interval = elapsed / ahead
             self.interval = self.interval + (interval - self.interval) * SMOOTHING if self.interval else interval
             self.agent.interval = self.interval
-        self._step(new, raw, max(elapsed, 0.0), restarted, stream.proven or same or not restarted)
+        self._step(new, raw, max(elapsed, 0.0), restarted, certain)
+
+    def _handed_over(self, ahead: int, stream: Stream) -> tuple[bool, bool]:
+        """Whether counters began again now that another stream brings them, and whether they are the same machine's."""
+        before = self.agent.stream_of(self.epoch)
+        if before is not None and stream.runs_with(before):
+            return ahead == 0 or ahead >= HALF, True
+        later = stream.epoch > self.epoch and stream.proven
+        return True, later and (before is None or stream.started_after(self.received))
 
     def _step(self, new: tuple[int, ...], raw: bytes, elapsed: float, restarted: bool, certain: bool = True) -> None:
         """The careful path: every counter by the rules of `step`. What is not `certain` to be its own adds nothing."""
@@ -286,6 +267,8 @@ class Source:
         allowances = form.allowances(elapsed, max(cpus, agent.cpus or UNKNOWN_CPUS))
         if not certain:
             allowances = [-1] * len(allowances)
+        elif not restarted:
+            allowances = without_wraps(form.counters64, old.previous, new, allowances)
         totals, base = old.totals, list(self.base)
         previous: list[int | None] = []
         deltas: list[int | None] = []

@@ -41,12 +41,9 @@ _CONTESTED = 90.0
 _SLACK = 5.0
 """By how many seconds a restarted agent's start may seem to lie before the last that was heard of the old one."""
 
-_epochs = count(1)
-
-
-def new_epoch() -> int:
-    """A number that no stream has had since the program started."""
-    return next(_epochs)
+OVER = 0
+"""An epoch that has ended: that of no stream, and earlier than all."""
+_epochs = count(OVER + 1)
 
 
 class StreamState(NamedTuple):
@@ -88,14 +85,15 @@ class Stream:
     """The state of one (agent, sub-agent).
 
     `epoch` changes with every restart; within one, `uptime` (seconds, unwrapped) only grows.
-    `agrees` says whether the last datagram's uptime fits the receive time, which is `heard`. At `leapt`
-    one of the two clocks had leapt.
+    `agrees` says whether the last datagram's uptime fits the receive time, which is `heard`. At the
+    uptime `leapt` one of the two clocks had leapt.
     `proven` says whether the agent is known to have started anew at the newest restart; else it
     may be another machine that has taken over, and its counters are nobody's increase.
     """
 
     __slots__ = (
         "_contested",
+        "_former",
         "_home",
         "_lag",
         "_recent",
@@ -126,6 +124,8 @@ class Stream:
         self.datagrams = self.lost = self.reordered = self.restarts = 0
         self._rivals = Rivals()
         self._contested = -_CONTESTED
+        self._former = inf
+        """When the agent's clock was at 0, by ours, before it restarted."""
         self.proven = True
         self.foreign = False
         """Whether it is another machine's than the one that has the address, and so is not taken."""
@@ -141,7 +141,7 @@ class Stream:
         self._begin(sequence, uptime_ms, now)
 
     def _begin(self, sequence: int, uptime_ms: int, now: float) -> None:
-        self.epoch = new_epoch()
+        self.epoch = next(_epochs)
         self.sequence = sequence
         self.uptime_ms = uptime_ms
         self.wraps_ms = 0
@@ -201,7 +201,8 @@ class Stream:
     def accept(self, sequence: int, uptime_ms: int, now: float, payload: bytes) -> Verdict:
         """Judge the next datagram and, if it is new, move on to it."""
         ahead = (sequence - self.sequence) & MASK
-        if ahead == 0 or ahead >= HALF or (ahead > FAR and self._is_strange(uptime_ms, now)):
+        strange = self._is_strange if ahead > FAR else self._is_of_former_life
+        if ahead == 0 or ahead >= HALF or strange(uptime_ms, now):
             return self._behind(sequence, uptime_ms, now, payload)
         if uptime_ms < self.uptime_ms:
             if self.uptime_ms - uptime_ms < HALF:
@@ -217,7 +218,7 @@ class Stream:
         uptime = (uptime_ms + self.wraps_ms) / 1000
         off = now - uptime - self.anchor
         if not -AGREEMENT <= off <= AGREEMENT:
-            off = self._disagree(now - uptime, off, now)
+            off = self._disagree(now - uptime, off, uptime)
         else:
             self.agrees = True
         self.move(sequence, uptime_ms, uptime, off, now)
@@ -249,16 +250,17 @@ class Stream:
         self.restarts += 1
         for convoy in list(self.convoys.values()):
             convoy.disband()
+        self._former = self.heard - self.uptime_ms / 1000
         self._begin(sequence, uptime_ms, now)
 
-    def _disagree(self, lag: float, off: float, now: float) -> float:
+    def _disagree(self, lag: float, off: float, uptime: float) -> float:
         """The agent's clock does not run with ours. A step of our clock is forgiven, a drift is not.
 
         Returns by how much it is off now.
         """
         self.agrees = False
         if abs(lag - self._lag) > AGREEMENT:
-            self._home, self.anchor, self.leapt = self.anchor, lag, now
+            self._home, self.anchor, self.leapt = self.anchor, lag, uptime
             return 0.0
         return off
 
@@ -271,6 +273,11 @@ class Stream:
             wraps_ms += 1 << 32
         lag = now - (uptime_ms + wraps_ms) / 1000
         return abs(lag - self.anchor) > AGREEMENT and abs(lag - self._home) > AGREEMENT
+
+    def _is_of_former_life(self, uptime_ms: int, now: float) -> bool:
+        """Whether a sequence that is next by chance comes with the uptime of the agent before it restarted."""
+        zero = now - uptime_ms / 1000
+        return uptime_ms > self.uptime_ms and abs(zero - self._former) <= AGREEMENT < abs(zero - self.anchor)
 
     def _behind(self, sequence: int, uptime_ms: int, now: float, payload: bytes) -> Verdict:
         """A number that is not next: late, double, of an agent that has restarted, or of another machine."""
@@ -309,6 +316,14 @@ class Stream:
         assert self.suspect is not None
         earlier, earlier_ms, _, _ = self.suspect
         return 0 < (sequence - earlier) & MASK <= 32 and uptime_ms >= earlier_ms
+
+    def started_after(self, moment: float) -> bool:
+        """Whether the agent has started after this time, in seconds since the epoch."""
+        return self.anchor >= moment - _SLACK
+
+    def runs_with(self, other: Stream) -> bool:
+        """Whether two streams of one address have started together: the agent speaks as two sub-agents."""
+        return abs(self.anchor - other.anchor) <= _SLACK
 
     def _started_since(self, uptime_ms: int, now: float) -> bool:
         """Whether an agent of this uptime has started after the last datagram of the one that we know.

@@ -28,7 +28,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"schema"}),
     frozenset({"operators"}),
     frozenset({"structures"}),
-    frozenset({"draft", "notes", "rivals"}),
+    frozenset({"counters", "draft", "notes", "rivals"}),
     frozenset({"config", "datagram", "layout", "names", "remote", "stream", "tables"}),
     frozenset({"inspect", "pools", "source"}),
     frozenset({"agent", "conflicts", "convoy", "ledger", "limits"}),

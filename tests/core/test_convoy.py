@@ -245,6 +245,25 @@ def test_a_sequence_number_again_changes_nothing_although_the_sample_is_another(
     assert value(row, "rd_bytes") == total(row, "rd_bytes") == 3000
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_sample_that_is_not_taken_does_not_travel(first: bool) -> None:
+    """It says a sequence number once more, with other numbers: nothing is to be counted from those."""
+    sender = Sender(Collector())
+    for number in range(1, 4):
+        both = host(number), service(number, cpuTime=1000 * number)
+        sender.send(*(both if first else reversed(both)))
+        sender.tick(20)
+    both = host(4), service(3, cpuTime=500)
+    sender.send(*(both if first else reversed(both)))
+    sender.tick(20)
+    assert total(service_row(sender.snapshot()), "cpuTime") == 3000
+    both = host(5), service(4, cpuTime=900)
+    sender.send(*(both if first else reversed(both)))
+    row = service_row(sender.snapshot())
+    assert (total(row, "cpuTime"), delta(row, "cpuTime"), row.elapsed) == (3000, None, 40)
+    assert _agent(sender).resets["decrease"] == 1
+
+
 def test_layouts_that_nobody_needs_any_more_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Services come and go in ever new groups; what has been formed lately and what travels now is kept."""
     monkeypatch.setattr("sflow_gmetrics.convoy.LATEST", 10_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import struct
 import time
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ import pytest
 from sflow_gmetrics import Collector, app, layout, memory
 from sflow_gmetrics.config import parse_config
 from sflow_gmetrics.datagram import COUNTERS, COUNTERS_EXPANDED, Record, Sample, encode_sample
+from sflow_gmetrics.draft import Draft
 from sflow_gmetrics.limits import AGENT_MEMORY, STREAM_MEMORY
 from sflow_gmetrics.stream import HEAD, LONGEST_HELD
 from tests.core.builders import Sender, host, record, service, services_of
@@ -132,6 +134,15 @@ def test_the_convoy_of_a_compact_source_and_that_of_an_expanded_one_that_look_th
         sender.send(host(number + 1), compact(number + 1))
         sender.tick(20)
     assert set(services_of(sender.snapshot())) == {"a.service", "b.service"}
+
+
+def test_a_count_of_records_that_is_not_true_costs_nothing() -> None:
+    """Samples that claim 4 billion records, one after the other: nobody walks through all of them for each of them."""
+    claim = struct.pack("!IIIIIII", 2, 20, 1, 2 << 24 | 1, 0xFFFF_FFFF, 9 << 12 | 1, 20)
+    payload = claim * 2000 + bytes(1000)
+    draft = Draft(payload, 16, 28)
+    assert not draft.whole
+    assert len(draft.parts) < 5
 
 
 @pytest.fixture

@@ -181,6 +181,23 @@ def test_an_agent_that_restarts_to_the_same_millisecond_is_a_restart_all_the_sam
     assert agent.give(2, 1.5, agent.now + 2) is Verdict.RESTARTED
 
 
+@pytest.mark.parametrize("age", [1000.0, 4_294_000.0])
+@pytest.mark.parametrize("late", [0.0, 0.1])
+def test_a_late_one_of_the_life_before_is_not_new_although_its_number_is_next(age: float, late: float) -> None:
+    agent = Agent(1, age)
+    agent.run(1)
+    old = 3, agent.uptime + 1
+    agent.uptime, agent.sequence = 0.5, 1
+    agent.now += 5
+    agent.stream.restart(1, 500, agent.now)
+    agent.run(1)
+    assert (agent.stream.restarts, agent.stream.sequence) == (1, 2)
+    assert agent.give(*old, agent.now + late) is not Verdict.NEW
+    assert (agent.stream.sequence, agent.stream.uptime) == (2, 1.5)
+    agent.run(3)
+    assert (agent.stream.restarts, agent.stream.lost) == (1, 0)
+
+
 def test_uptime_wraps_after_49_days_without_a_restart() -> None:
     agent = Agent(uptime=2**32 / 1000 - 5)
     started = agent.stream.started

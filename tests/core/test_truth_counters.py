@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from sflow_gmetrics import Collector
+from sflow_gmetrics.counters import POISON, step
 from sflow_gmetrics.schema import counter
-from sflow_gmetrics.source import POISON, step
 from sflow_gmetrics.xdr import U32, U64
 from tests.core.builders import (
     NOT_KNOWN,
     NOT_KNOWN_64,
+    SERVICE_STRUCTURES,
     Sender,
     delta,
     host,
@@ -174,6 +175,34 @@ def test_a_sample_sequence_that_began_again_makes_the_new_value_certain() -> Non
     snapshot = sender.snapshot()
     assert pool_cpu(snapshot) == 1000 + 700 + 500
     assert snapshot.agents[0].resets["restart"] == 1
+
+
+WITH_PACKETS = ("virt_net_io", *SERVICE_STRUCTURES)
+
+
+@pytest.mark.parametrize(
+    ("gap", "before", "after", "added"),
+    [
+        (20, 2**32 - 5000, {"pkts_in": 1000, "bytes_in": 7_000_000}, 6000),
+        (20, 2**32 - 5000, {"pkts_in": 1000, "bytes_in": 6_000_000}, 6000),
+        (20, 2**32 - 5000, {"pkts_in": 1000, "bytes_in": 300}, None),
+        (300, 1_000_000, {"pkts_in": 100, "bytes_in": 7_000_000_000_000}, 2**32 - 1_000_000 + 100),
+        (300, 1_000_000, {"pkts_in": 100, "bytes_in": 6_000_000}, None),
+        (300, 1_000_000, {"pkts_in": 100, "bytes_in": 300}, None),
+    ],
+)
+def test_bytes_say_whether_packets_have_wrapped(
+    gap: int, before: int, after: dict[str, int], added: int | None
+) -> None:
+    """Bytes have 64 bits: if they fall, all was reset; after so long that all is possible, they must have grown."""
+    sender = Sender(Collector())
+    for number in range(1, 4):
+        sender.send(service(number, structures=WITH_PACKETS, pkts_in=before, bytes_in=6_000_000))
+        sender.tick(20)
+    sender.tick(gap - 20)
+    sender.send(service(4, structures=WITH_PACKETS, **after))
+    row = service_row(sender.snapshot())
+    assert (delta(row, "pkts_in"), total(row, "pkts_in")) == (added, before + (added or 0))
 
 
 def test_what_is_certain_is_still_bounded() -> None:

@@ -216,6 +216,23 @@ def test_a_burst_twice_and_old_datagrams_minutes_later(size: int, after: int) ->
     assert doubled.snapshot().agents[0].restarts == 0
 
 
+@pytest.mark.parametrize("known", [2, 6])
+@pytest.mark.parametrize(
+    ("interval", "leap"), [(20, -3600), (20, 3600), (120, -90), (120, -110), (300, -280), (300, -240), (300, 280)]
+)
+def test_a_leap_of_our_clock_makes_no_rate(interval: int, leap: int, known: int) -> None:
+    """Also one that is shorter than an interval, and for a source that is heard a while after the leap."""
+    sender = Sender(Collector())
+    for number in range(1, 12):
+        for index, name in enumerate(("a.service", "b.service")):
+            sender.send(service(number, name, 100_000 + index, cpuTime=100 * interval * number))
+            if number > 1:
+                assert rate(services_of(sender.snapshot())[name].row, "cpuTime") == pytest.approx(100)
+            sender.tick(interval / 2)
+            if number == known and not index:
+                sender.now += leap
+
+
 def test_datagrams_that_change_places() -> None:
     """The late one is left out; what the next one shows is right again, and no total is wrong at any time."""
     sender = Constant(Collector())

@@ -206,7 +206,7 @@ def test_any_archives(
     sources: tuple[tuple[str, str], ...],
 ) -> None:
     profile = Profile(sources, archives, 10)
-    assert _size(profile.new_file(str(tmp_path / "x.rrd"), TICK), require_program("rrdtool")) == profile.size
+    assert _size(profile(str(tmp_path / "x.rrd"), TICK), require_program("rrdtool")) == profile.size
 
 
 def _size(file: NewFile, rrdtool: str) -> int:

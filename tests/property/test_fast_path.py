@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -10,7 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sflow_gmetrics import Collector
-from sflow_gmetrics.source import POISON, Source, step
+from sflow_gmetrics.convoy import ConvoyLayouts
+from sflow_gmetrics.counters import POISON, step
+from sflow_gmetrics.source import Source
+from sflow_gmetrics.stream import Stream
 from tests.core.builders import NOT_KNOWN, NOT_KNOWN_64, Sender, host, service
 
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "150"))
@@ -98,10 +102,18 @@ def _state(source: Source) -> dict[str, object]:
     return state | {"interval": pytest.approx(source.interval)}
 
 
+class NoConvoys(ConvoyLayouts):
+    """Every sample is looked at for itself."""
+
+    def form(self, members: Sequence[tuple[Source, int, int]], stream: Stream, payload: bytes) -> None:
+        pass
+
+
 @settings(max_examples=EXAMPLES)
 @given(st.lists(_events, min_size=2, max_size=30))
 def test_the_fast_path_equals_the_careful_path(events: list[Event]) -> None:
     usual, careful = Collector(), Collector()
+    careful.convoys = NoConvoys()
     for payload, now in _payloads(events):
         for agent in careful.agents.values():
             agent.forget_allowances()
