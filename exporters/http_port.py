@@ -260,9 +260,15 @@ class HttpPort:
                     if client.why != "idle":
                         self._hung_up(client.why)
                     client.hang_up()
-            bodies = {id(client.body): len(client.body) for client in self._clients.values() if client.body}
-            if len(bodies) > 1 and sum(bodies.values()) > WAITING_BYTES:
-                self._make_room(f"more than {WAITING_BYTES >> 20} MiB wait for slow HTTP clients")
+            while self._waiting_bytes() > WAITING_BYTES:
+                if not self._make_room(f"more than {WAITING_BYTES >> 20} MiB wait for slow HTTP clients"):
+                    break
+
+    def _waiting_bytes(self) -> int:
+        """How many bytes of pages there are, if of more than one; without those of who has been hung up on."""
+        waiting = [client.body for client in self._clients.values() if client.body and client.since < inf]
+        bodies = {id(body): len(body) for body in waiting}
+        return sum(bodies.values()) if len(bodies) > 1 else 0
 
     def _make_room(self, reason: str) -> bool:
         """Hang up on who stands still longest, if it is long enough."""

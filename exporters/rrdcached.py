@@ -156,7 +156,7 @@ class Rrdcached:
         if not self._line().startswith("0 "):
             raise ValueError("it takes no BATCH")
         count = int(self._line().partition(" ")[0])
-        if count > 4 * len(lines):
+        if not 0 <= count <= 4 * len(lines):
             raise ValueError(f"{count} lines of errors for {len(lines)} commands")
         errors: dict[int, str] = {}
         number = 0

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from math import inf
 
-from sflow_gmetrics.errors import InputError
+from sflow_gmetrics.errors import InputError, let_go
 
 CLIENTS = 64
 """How many clients are served at once; more wait in the listening socket's queue."""
@@ -23,6 +23,10 @@ STALL = 10.0
 """How long it may take to read one chunk of it, in seconds."""
 GRACE = 2.0
 """The same while others wait for a place."""
+WAITING_BYTES = 256 << 20
+"""How many bytes of documents may wait for readers of one port."""
+AT_ONCE = 4
+"""How many documents are made at the same time: so many more than may wait can there be."""
 PAUSE = 0.1
 """Seconds after which one tries again to accept a client when there is no file descriptor for it."""
 CHUNK = 1 << 16
@@ -83,6 +87,9 @@ class XmlPort:
         self._trusts = trusts
         self._clients: dict[asyncio.Task[None], float] = {}
         """Each client with the time of its newest progress; no time while its document is made."""
+        self._documents: dict[asyncio.Task[None], bytes] = {}
+        """What each client is given."""
+        self._making = asyncio.Semaphore(AT_ONCE)
         self.served = self.abandoned = 0
 
     async def serve(self) -> None:
@@ -91,11 +98,11 @@ class XmlPort:
         try:
             while True:
                 while len(self._clients) >= CLIENTS:
-                    await self._make_room("limit")
+                    await self._make_room("limit", self._clients)
                 try:
                     client, peer = await loop.sock_accept(self.listener)
                 except OSError:  # out of file descriptors
-                    await (self._make_room("files") if self._clients else asyncio.sleep(PAUSE))
+                    await (self._make_room("files", self._clients) if self._clients else asyncio.sleep(PAUSE))
                     continue
                 if not self._trusts(peer[0]):
                     client.close()
@@ -104,6 +111,7 @@ class XmlPort:
                 task = loop.create_task(self._write(client))
                 self._clients[task] = inf
                 task.add_done_callback(self._clients.pop)
+                task.add_done_callback(lambda task: self._documents.pop(task, None))
                 task.add_done_callback(partial(_close, client))
         finally:
             self.close()
@@ -121,9 +129,9 @@ class XmlPort:
         """How many clients there are."""
         return len(self._clients)
 
-    async def _make_room(self, why: str) -> None:
-        """Wait for a client to end, at the cost of one that stands still if need be."""
-        slowest = min(self._clients, key=self._clients.__getitem__)
+    async def _make_room(self, why: str, clients: Iterable[asyncio.Task[None]]) -> None:
+        """Wait for a client to end, at the cost of the one of these that stands still longest if need be."""
+        slowest = min(clients, key=self._clients.__getitem__)
         left = self._clients[slowest] + GRACE - asyncio.get_running_loop().time()
         if left <= 0:
             self.abandoned += 1
@@ -151,13 +159,30 @@ class XmlPort:
                     while await loop.sock_recv(client, 4096):
                         pass
         except (TimeoutError, OSError) as error:
+            let_go(error)
             self.abandoned += 1
             if isinstance(error, TimeoutError):
                 self.hung_up("slow")
 
     async def _document(self, client: socket.socket) -> bytes:
         """What this client is to get."""
-        return await self._render()
+        return await self._make(self._render)
+
+    async def _make(self, render: Callable[[], Awaitable[bytes]]) -> bytes:
+        """A document, made as soon as not too many bytes of others wait."""
+        async with self._making:
+            while self._waiting_bytes() > WAITING_BYTES:
+                await self._make_room("limit", self._documents)
+            document = await render()
+            task = asyncio.current_task()
+            if task is not None:
+                self._documents[task] = document
+            return document
+
+    def _waiting_bytes(self) -> int:
+        """How many bytes of documents there are, if of more than one; one that several are given counts once."""
+        sizes = {id(one): len(one) for one in self._documents.values()}
+        return sum(sizes.values()) if len(sizes) > 1 else 0
 
     def _progress(self, at: float | None = None) -> None:
         """This client has got on just now; `inf`: it waits for us."""
@@ -187,4 +212,4 @@ class InteractivePort(XmlPort):
                     break
                 line += chunk
         self._progress(inf)
-        return await self._answer(line)
+        return await self._make(partial(self._answer, line))

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from aiohttp import hdrs, web
 from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Handler
+from aiohttp.web import RequestPayloadError
+
+from sflow_gmetrics.errors import let_go
 
 from .http_port import PATIENCE, Client, client_of
 from .web_security import WebSecurity
@@ -20,9 +23,9 @@ CHUNK = 1 << 18
 
 
 def _is_fault_of_ours(record: logging.LogRecord) -> bool:
-    """aiohttp answers bytes that are no HTTP with 400, and would fill the log with who sends them."""
+    """Whoever sends what is no HTTP, or a body that cannot be read, would fill the log with what aiohttp says of it."""
     error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, HttpProcessingError)
+    return not isinstance(error, HttpProcessingError | RequestPayloadError)
 
 
 logging.getLogger("aiohttp.server").addFilter(_is_fault_of_ours)
@@ -55,7 +58,8 @@ class Door:
         try:
             async with asyncio.timeout(PATIENCE):
                 return await _send(request, response, client)
-        except (TimeoutError, ConnectionError):  # it reads too slowly, or has gone
+        except (TimeoutError, ConnectionError) as error:  # it reads too slowly, or has gone
+            let_go(error)
             if request.transport is not None:
                 request.transport.abort()
             return response

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from cramjam import gzip
 
@@ -78,6 +78,8 @@ class PrometheusPages:
 
     async def discover(self, request: web.Request) -> web.Response:
         """Targets for Prometheus' http_sd_configs."""
+        if not request.headers.get(hdrs.HOST):
+            raise web.HTTPBadRequest(text="the request has no Host header, which the targets are made of: send one")
         targets = describe_targets(request.query.items(), await self._snapshot(), request.host, request.secure)
         return web.json_response(targets)
 

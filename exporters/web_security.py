@@ -22,7 +22,7 @@ from .web_config import WebConfigFile, read_web_config
 from .web_tls import has_allowed_san, tls_context
 from .web_users import Users
 
-Stamp = tuple[tuple[int, int, int] | None, ...]
+Stamp = tuple[tuple[int, ...] | None, ...]
 """Of each file: when it changed, which it is, and its size; None where there is none."""
 
 
@@ -174,9 +174,9 @@ def _stamp(files: Iterable[Path]) -> Stamp:
     return tuple(map(_stamp_of, files))
 
 
-def _stamp_of(file: Path) -> tuple[int, int, int] | None:
+def _stamp_of(file: Path) -> tuple[int, ...] | None:
     try:
         found = file.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_ino, found.st_size
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size  # that of ctime: rights were mended

@@ -268,12 +268,14 @@ class App:
 
     async def _watch(self) -> None:
         """Forget what is gone, and log what has been noticed."""
+        growth = memory.Growth()
         while True:
             await asyncio.sleep(PULSE)
             with self._lock:
                 self._sweep(self._clock())
             if self.pages.forget():
                 memory.tidy()
+            growth.look()
             self.events.write()
 
 

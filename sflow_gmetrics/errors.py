@@ -60,3 +60,15 @@ class EngineError(SflowGmetricsError):
 
 class StateError(SflowGmetricsError):
     """A file of state that is damaged, foreign or of a newer version. The text says what is wrong with it."""
+
+
+def let_go(error: BaseException) -> None:
+    """Forget where an exception came from, once it is dealt with.
+
+    It and a future can hold each other, and with them all that was at hand there, such as a page:
+    until somebody looks for garbage, which is seldom.
+    """
+    one: BaseException | None = error
+    while one is not None:
+        one.__traceback__ = None
+        one = one.__context__

@@ -5,11 +5,19 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import os
+from collections.abc import Callable
 
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
 _LARGE = 1 << 17
 _USUAL = (50_000, 20, 100)
 """New objects, and how often these and older ones have been looked through, from which on garbage is looked for."""
+_BETWEEN = (5_000, 20, 100)
+"""The same between snapshots, when few objects are new."""
+_GROWN = 1.25
+"""All objects are looked through when the process has become so much larger since the last time,"""
+_LEAST = 64 << 20
+"""and by so many bytes at least: garbage is counted in objects, and one of them can be a page."""
 _PER_SOURCE = 10
 """More objects than two snapshots have for a source."""
 
@@ -41,6 +49,26 @@ def expect(sources: int) -> None:
 def tidy() -> None:
     """Look for garbage if it is time; to be called while there is no snapshot."""
     for generation, count in reversed(list(enumerate(gc.get_count()))):
-        if count > _USUAL[generation]:
+        if count > _BETWEEN[generation]:
             gc.collect(generation)
             return
+
+
+class Growth:
+    """Looks at how large the process is. `resident()` gives it in bytes."""
+
+    def __init__(self, resident: Callable[[], int] | None = None) -> None:
+        self._resident = resident or _resident
+        self._before = self._resident()
+
+    def look(self) -> None:
+        """Look through all objects for garbage, if the process has become much larger than after the last time."""
+        if self._resident() > max(self._before * _GROWN, self._before + _LEAST):
+            gc.collect()
+            self._before = self._resident()
+
+
+def _resident() -> int:
+    """The resident set of the process in bytes."""
+    with open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

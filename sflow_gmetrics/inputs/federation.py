@@ -133,10 +133,13 @@ class Federation:
         whole = max(self._patience.whole, source.interval)
         async with self._connected(address) as stream, _thread() as thread:
             fetched = self._clock()
-            async with _within(whole, f"sends for longer than {whole:g} s: poll it less often, or its clusters"):
-                while data := await self._read(stream):
-                    await loop.run_in_executor(thread, reader.feed, data)
-                clusters, grids = await loop.run_in_executor(thread, reader.close)
+            try:
+                async with _within(whole, f"sends for longer than {whole:g} s: poll it less often, or its clusters"):
+                    while data := await self._read(stream):
+                        await loop.run_in_executor(thread, reader.feed, data)
+                    clusters, grids = await loop.run_in_executor(thread, reader.close)
+            finally:
+                thread.submit(reader.forget)
         if reader.skipped:
             worst, count = reader.skipped.most_common(1)[0]
             self._note(source.name, "skipped", f"{reader.skipped.total()} elements left out, {count} of them: {worst}")
@@ -172,7 +175,7 @@ async def _thread() -> AsyncIterator[Executor]:
     try:
         yield thread
     finally:
-        thread.shutdown(wait=False, cancel_futures=True)
+        thread.shutdown(wait=False)
 
 
 @contextlib.asynccontextmanager

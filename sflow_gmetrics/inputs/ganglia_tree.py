@@ -144,6 +144,10 @@ class GangliaTree:
         """The clusters and the grids that stand at the top."""
         return _named(self._root.clusters, safe_title), _named(self._root.grids, safe_title)
 
+    def forget(self) -> None:
+        """Let go of all that has been read."""
+        self._root, self._open, self._extras = _Group(""), [], {}
+
     def _begin(self, tag: str, attributes: Attributes) -> None:
         if tag != "GANGLIA_XML":
             _refuse("it is XML, but not Ganglia's; name the port of a gmond or the xml_port of a gmetad")

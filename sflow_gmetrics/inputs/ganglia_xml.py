@@ -100,6 +100,11 @@ class GangliaXmlReader:
             raise self._malformed(error) from None
         return self._tree.result()
 
+    def forget(self) -> None:
+        """Let go of all that has been read: lxml's parser and its target hold each other. Only `skipped` stays."""
+        self._tree.forget()
+        self._parser = None
+
     # --- bytes
 
     def _zipped(self, data: bytes) -> None:

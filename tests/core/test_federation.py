@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import gzip
 import re
 import socket
@@ -17,6 +18,7 @@ import pytest
 
 from sflow_gmetrics.config import SourceConfig
 from sflow_gmetrics.inputs.federation import Federation, Patience
+from sflow_gmetrics.inputs.ganglia_tree import GangliaTree
 from sflow_gmetrics.remote import Remote
 from tests.recordings import CAPTURES
 
@@ -236,6 +238,28 @@ FAILURES: dict[str, tuple[Talk, str]] = {
     "bomb": (says_forever(gzip.compress(b"<GANGLIA_XML VERSION='3'>" + b" " * 9_999_999)), "more than 4194304 bytes"),
     "a web server": (says(b"HTTP/1.0 400 Bad Request\r\n\r\n"), "not Ganglia's XML"),
 }
+
+
+@pytest.mark.parametrize("failure", [*FAILURES, "none"])
+def test_nothing_of_a_document_stays_behind(failure: str) -> None:
+    """Else it would wait until somebody looks for garbage."""
+
+    async def test() -> None:
+        talk = FAILURES[failure][0] if failure in FAILURES else says(SAMPLE)
+        gc.collect()
+        gc.disable()
+        try:
+            async with peer(talk) as one, watching(one.address) as watcher:
+                await watcher.until(bad if failure in FAILURES else good)
+                await asyncio.sleep(0.1)
+            for tree in [one for one in gc.get_objects() if isinstance(one, GangliaTree)]:
+                assert not tree._open
+                assert not tree._extras
+                assert tree.result() == ((), ())
+        finally:
+            gc.enable()
+
+    run(test)()
 
 
 @pytest.mark.parametrize("failure", FAILURES)

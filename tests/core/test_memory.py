@@ -160,18 +160,38 @@ def test_a_snapshot_is_not_taken_for_garbage(sources: int, young: int) -> None:
     assert gc.get_threshold()[0] == young
 
 
-@pytest.mark.usefixtures("_own_thresholds")
-@pytest.mark.parametrize(("objects", "left"), [(60_000, 0), (1_000, 1_000)])
-def test_garbage_goes_between_snapshots(objects: int, left: int) -> None:
-    class Knot:
-        def __init__(self) -> None:
-            self.own = self
+class Knot:
+    """Garbage as soon as it is made."""
 
+    def __init__(self) -> None:
+        self.own = self
+
+
+def knots() -> int:
+    return sum(isinstance(one, Knot) for one in gc.get_objects())
+
+
+@pytest.mark.usefixtures("_own_thresholds")
+@pytest.mark.parametrize(("objects", "left"), [(6_000, 0), (1_000, 1_000)])
+def test_garbage_goes_between_snapshots(objects: int, left: int) -> None:
     memory.expect(100_000)
     for _ in range(objects):
         Knot()
     memory.tidy()
-    assert sum(isinstance(one, Knot) for one in gc.get_objects()) == left
+    assert knots() == left
+
+
+@pytest.mark.usefixtures("_own_thresholds")
+def test_a_process_that_has_become_much_larger_is_looked_through() -> None:
+    """A few objects of garbage can hold many pages."""
+    sizes = iter([100 << 20, 120 << 20, 150 << 20, 165 << 20, 160 << 20, 220 << 20, 225 << 20, 180 << 20])
+    growth = memory.Growth(lambda: next(sizes))
+    left = []
+    for _ in range(5):
+        Knot()
+        growth.look()
+        left.append(knots())
+    assert left == [1, 2, 0, 1, 0]
 
 
 def test_the_program_looks_for_garbage_while_no_page_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,6 +201,8 @@ def test_the_program_looks_for_garbage_while_no_page_is_kept(monkeypatch: pytest
     monkeypatch.setattr(app, "PULSE", 0.01)
     monkeypatch.setattr(memory, "tune", lambda: None)
     monkeypatch.setattr(memory, "tidy", lambda: tidied.append(len(asked)))
+    looks: list[int] = []
+    monkeypatch.setattr(memory.Growth, "look", lambda _: looks.append(1))
     with running(config()) as (program, _):
 
         def forget() -> bool:
@@ -190,6 +212,7 @@ def test_the_program_looks_for_garbage_while_no_page_is_kept(monkeypatch: pytest
         monkeypatch.setattr(program.pages, "forget", forget)
         wait_for("some pulses", lambda: len(asked) > len(none_left))
         assert [after for after in tidied if after] == [1, 3]
+        assert len(looks) >= len(none_left), "that does not wait for readers"
     assert gc.get_threshold() == before
 
 

@@ -240,6 +240,20 @@ def test_a_client_that_takes_a_byte_at_a_time_is_hung_up_on(monkeypatch: pytest.
     run(scenario)
 
 
+@pytest.mark.parametrize("encoding", [b"gzip", b"deflate", b"br"])
+def test_a_body_that_cannot_be_read_is_no_fault_of_ours(caplog: pytest.LogCaptureFixture, encoding: bytes) -> None:
+    async def scenario(served: Served) -> None:
+        request = b"GET /-/healthy HTTP/1.1\r\nHost: a\r\nContent-Encoding: %s\r\nContent-Length: 3\r\n\r\nabc"
+        for _ in range(3):
+            client = await connect(served, request % encoding)
+            await asyncio.get_running_loop().sock_recv(client, 1000)
+            client.close()
+        assert (await served.get())[0] == 200
+
+    run(scenario)
+    assert not caplog.records
+
+
 def test_a_client_that_goes_away_is_no_fault_of_ours(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario(served: Served) -> None:
         served.body = BIG
@@ -292,6 +306,26 @@ def test_bytes_that_wait_for_slow_readers_are_limited(monkeypatch: pytest.Monkey
                 await asyncio.sleep(0.05)
         await asyncio.sleep(0.3)
         assert served.hung_up == {"limit": 4}, "no more than needed have to go"
+        for client in stuck:
+            client.close()
+
+    run(scenario)
+
+
+def test_of_many_slow_readers_as_many_as_needed_have_to_go_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_port, "WAITING_BYTES", 3 * len(BIG))
+    monkeypatch.setattr(http_port, "GRACE", 0.5)
+    monkeypatch.setattr(http_port, "PULSE", 2.0)
+
+    async def scenario(served: Served) -> None:
+        stuck = []
+        for number in range(8):
+            served.body = b"%d" % number + BIG
+            stuck.append(await connect(served, REQUEST))
+            await asyncio.sleep(0.05)
+        async with asyncio.timeout(3.5):  # at the first or second look
+            while served.hung_up["limit"] < 6:
+                await asyncio.sleep(0.05)
         for client in stuck:
             client.close()
 

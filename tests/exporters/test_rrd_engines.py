@@ -125,6 +125,7 @@ def test_a_refusal_that_never_ends_does_not_hold_us() -> None:
         [GO_AHEAD + b"0 err", b""],
         [b"-1 Unknown command: BATCH\n"],
         [GO_AHEAD + b"many errors\n"],
+        [GO_AHEAD + b"-1 errors\n"],
         [GO_AHEAD + b"1000000 errors\n" + b"1 a\n" * 10_000],
         [GO_AHEAD + b"1 errors\nwhat is this\n"],
         [GO_AHEAD + b"1 errors\n7 there is no seventh\n"],

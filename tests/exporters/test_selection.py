@@ -414,6 +414,28 @@ def test_targets_over_tls_say_so() -> None:
     assert "__scheme__" not in describe_targets([("by", "host")], fleet_snapshot(), COLLECTOR)[0]["labels"]
 
 
+def test_without_a_host_header_there_is_no_address_for_targets() -> None:
+    async def page(_selection: Selection, _openmetrics: bool) -> bytes:
+        raise AssertionError
+
+    async def no_snapshot() -> Snapshot:
+        raise AssertionError
+
+    async def scenario() -> bytes:
+        application = web.Application()
+        application.add_routes(PrometheusPages(Config(), page, no_snapshot, tuple).routes())
+        async with TestServer(application, host="127.0.0.1") as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"GET /sd?by=host HTTP/1.0\r\n\r\n")
+            answer = await reader.read()
+            writer.close()
+            return answer
+
+    answer = asyncio.run(scenario())
+    assert answer.startswith(b"HTTP/1.0 400 ")
+    assert b"no Host header" in answer
+
+
 def test_a_probe_of_an_unknown_host_says_where_the_known_ones_stand() -> None:
     ((status, text),) = ask(("/probe?target=nobody%0A",))
     assert (status, text) == (404, "no host or agent 'nobody\\n' is known here; /sd?by=host lists the hosts\n")

@@ -166,11 +166,11 @@ def test_when_all_places_are_taken_who_stands_still_has_to_go(monkeypatch: pytes
 
 def test_clients_that_wait_for_the_document_are_not_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """A large document takes its time; that is not the clients' fault."""
-    monkeypatch.setattr(tcp, "GRACE", 0.05)
+    monkeypatch.setattr(tcp, "GRACE", 0.01)
 
     async def scenario() -> None:
         async def render() -> bytes:
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.1)
             return b"late"
 
         async with serving(render) as port:
@@ -178,6 +178,53 @@ def test_clients_that_wait_for_the_document_are_not_sent_away(monkeypatch: pytes
                 tcp.CLIENTS + 20
             )
             assert port.abandoned == 0
+
+    asyncio.run(scenario())
+
+
+def test_bytes_that_wait_for_slow_readers_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp, "WAITING_BYTES", 3 * len(DOCUMENT))
+    monkeypatch.setattr(tcp, "GRACE", 0.05)
+    there = most = 0
+
+    class Document(bytes):
+        def __del__(self) -> None:
+            nonlocal there
+            there -= 1
+
+    async def scenario() -> None:
+        async def render() -> bytes:
+            nonlocal there, most
+            await asyncio.sleep(0.01)
+            there += 1
+            most = max(most, there)
+            return Document(DOCUMENT)
+
+        with ExitStack() as stuck:
+            async with serving(render) as port:
+                hung_up: list[str] = []
+                port.hung_up = hung_up.append
+                for _ in range(20):
+                    stuck.enter_context(connect(port))
+                await until(lambda: len(hung_up) >= 16)
+                assert await read(port) == DOCUMENT
+                assert set(hung_up) == {"limit"}
+                assert most <= 3 + tcp.AT_ONCE + 1
+
+    asyncio.run(scenario())
+
+
+def test_readers_of_one_document_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp, "WAITING_BYTES", 3 * len(DOCUMENT))
+    monkeypatch.setattr(tcp, "GRACE", 0.05)
+
+    async def scenario() -> None:
+        with ExitStack() as stuck:
+            async with serving(document) as port:
+                for _ in range(20):
+                    stuck.enter_context(connect(port))
+                await asyncio.sleep(0.3)
+                assert (port.connections, port.abandoned) == (20, 0)
 
     asyncio.run(scenario())
 
