@@ -33,6 +33,7 @@ from .reconfigure import reconfigure
 from .reload import Read, Reload
 from .remote import Remote
 from .snapshot import Snapshot
+from .sweeper import Sweeper
 
 log = logging.getLogger("sflow_gmetrics")
 
@@ -40,10 +41,6 @@ TURN = 0.0005
 """For how many seconds who makes a snapshot lets others have the lock."""
 AT_ONCE = 16
 """How many datagrams are taken before somebody else may have the lock."""
-LEAP = 60.0
-"""By how many seconds the time between two looks at what is gone is no usual one."""
-MERCY = 300.0
-"""Seconds for which nothing is forgotten then."""
 PULSE = 1.0
 """Seconds between two looks at what is gone, and what has been noticed."""
 
@@ -59,7 +56,7 @@ class App:
         self.config = config
         self.events = EventLog()
         self._clock = clock
-        self._swept = clock()
+        self._sweeper = Sweeper(clock())
         self._lock = threading.Lock()
         self._settled = threading.Lock()
         """Whoever holds it sees the collector in one configuration."""
@@ -152,19 +149,12 @@ class App:
                 self._persistence.keep_drops(drops)
             self.collector.kernel_drops = drops
             now = self._clock()
-            self._sweep(now)
+            self._sweeper.sweep(self.collector, now)
             memory.expect(sum(len(agent.sources) for agent in self.collector.agents.values()))
             snapshot = derive_snapshot(self.collector, now, self._pause)
         if self._persistence is not None:
             self._persistence.settle()
         return snapshot
-
-    def _sweep(self, now: float) -> None:
-        """Forget what is gone. After a leap of the clock, or a standstill of ours, everybody has time to be heard."""
-        if not -LEAP < now - self._swept < LEAP:
-            self.collector.next_sweep = now + MERCY
-        self._swept = now
-        self.collector.sweep(now)
 
     def _pause(self) -> None:
         """Let the lock go for a moment, long enough for a thread that waits for it to wake up."""
@@ -272,7 +262,7 @@ class App:
         while True:
             await asyncio.sleep(PULSE)
             with self._lock:
-                self._sweep(self._clock())
+                self._sweeper.sweep(self.collector, self._clock())
             if self.pages.forget():
                 memory.tidy()
             growth.look()

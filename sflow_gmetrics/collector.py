@@ -69,7 +69,7 @@ class Collector:
         self.remotes: tuple[Remote, ...] = ()
         self.kernel_drops = 0
         self.receive_buffer = 0
-        self.next_sweep = 0.0
+        self.next_sweep = self.spared_until = 0.0
 
     # --- datagrams
 
@@ -252,6 +252,8 @@ class Collector:
             source.begin(counters, raw, sequence, stream, now)
         if source.role is Role.HOST:
             self._take_host(source)
+        elif agent.host is source:
+            agent.host = None
 
     def _drop(self, reason: str, agent: str, detail: str) -> None:
         self.dropped[reason] += 1
@@ -341,11 +343,12 @@ class Collector:
 
     def sweep(self, now: float) -> None:
         """Forget what has been silent for `forget_after` seconds. Looks every ten seconds at most."""
-        if self.next_sweep - LONGEST_REST < now < self.next_sweep:
+        due = max(self.next_sweep, self.spared_until)
+        if due - LONGEST_REST < now < due:
             return
         limit = self.config.sflow.forget_after
-        went_back = now < self.next_sweep
-        self.next_sweep = now + min(limit / 10, 10.0)
+        went_back = now < due
+        self.next_sweep, self.spared_until = now + min(limit / 10, 10.0), 0.0
         for agent in list(self.agents.values()):
             if agent.folded or went_back or agent.oldest <= now - limit:
                 self.forget_sources(agent, now - limit)

@@ -34,6 +34,10 @@ DROPS = 1 << 63
 """In the number of a frame that is no datagram, but how many the kernel has dropped."""
 START = 1 << 62
 """In the number of one that says that a program has begun: it had been away."""
+CONFIGURED = 1 << 61
+"""In the number of one that says that another configuration is in force."""
+NUMBER = CONFIGURED - 1
+"""What remains of a number."""
 
 Frame = tuple[int, float, bytes]
 """Number, time and bytes of a datagram."""
@@ -109,6 +113,10 @@ class Journal:
         """The program begins."""
         self._frames.append((START | self.count, now, b""))
 
+    def add_configured(self, now: float) -> None:
+        """Another configuration is in force."""
+        self._frames.append((CONFIGURED | self.count, now, b""))
+
     def begin(self, file: FileIO | None) -> None:
         """What comes from here on goes to another file."""
         self._batches.append((self._file, self._frames))
@@ -147,14 +155,21 @@ class Journal:
                 current, came = self._file, self._came
             for file, frames in batches:
                 self._write(file, frames)
-                if file is not None and file is not current:
-                    file.close()
+                if file is not current:
+                    self._close(file)
             with self._written:
                 self._done = came
                 self._late = False
                 self._written.notify_all()
-        if self._file is not None:
-            self._file.close()
+        self._close(self._file)
+
+    def _close(self, file: FileIO | None) -> None:
+        """Close a file. On some file systems only this says that what was written is not there."""
+        try:
+            if file is not None:
+                file.close()
+        except OSError as error:
+            self._failed(error)
 
     def _write(self, file: FileIO | None, frames: list[Frame]) -> None:
         if file is None or file.closed or not frames or file.tell() > 2 * LIMIT:
@@ -170,7 +185,7 @@ class Journal:
             if file.tell() > LIMIT:
                 self._full()
         except OSError as error:
-            file.close()
+            self._close(file)
             self._failed(error)
 
 

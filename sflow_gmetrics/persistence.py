@@ -10,6 +10,7 @@ it knows all that this one has shown, however this one ended.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -18,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from itertools import islice
 from pathlib import Path
 
 from .agent import Agent
@@ -25,10 +27,12 @@ from .collector import Collector
 from .config import Config
 from .datagram import decode_header
 from .errors import ConfigError, DecodeError, InputError, StateError
-from .journal import DROPS, LIMIT, START, Journal, new_journal, read_journal
+from .journal import CONFIGURED, DROPS, LIMIT, NUMBER, START, Journal, new_journal, read_journal
+from .reconfigure import reconfigure
 from .restore import finish, restore, take_counts
 from .state import VERSION, Written, agent_state, collector_state
 from .state_file import StateFile, StateWriter
+from .sweeper import Sweeper
 
 log = logging.getLogger("sflow_gmetrics")
 
@@ -110,15 +114,19 @@ class Persistence:
     def use(self, config: Config) -> None:
         """Another configuration is in force: what has come by that of before is written by it."""
         self._config = config
+        self.written.interval = config.state.interval
+        with self._lock:
+            self._journal.add_configured(self._clock())
         self._wanted.set()
 
     def start(self) -> None:
-        """Begin to write."""
+        """Begin to write: a state at once, because today's configuration may be another one than that of the newest."""
         try:
             self._begin_journal(starting=True)
         except OSError as error:
             self._note_trouble(error)
         self._journal.start()
+        self._wanted.set()
         self._thread.start()
 
     def stop(self) -> None:
@@ -170,6 +178,10 @@ class Persistence:
         else:
             log.warning("state: %s: %s. It is kept as %s and not used", path, error, other.name)
 
+    def _set_all_aside(self, kind: str, why: str) -> None:
+        for generation in self._found()[kind]:
+            self._set_aside(self._path(generation, kind), StateError(why))
+
     # --- beginning
 
     def recover(self) -> Collector:
@@ -191,8 +203,11 @@ class Persistence:
             finish(collector, now)
             return collector
         collector = Collector(self._config)
-        if found["journal"][:1] == [1]:  # the very first: nothing has been shown that is not in it
-            self._replay(collector, 1, found["journal"], None)
+        journals = found["journal"]
+        if journals and not found["state.gz"] and _is_first(self._path(journals[0], "journal")):
+            self._replay(collector, journals[0], journals, None)  # nothing was shown that is not in it
+        else:
+            self._set_all_aside("journal", "the state to which it belongs is not there or could not be used")
         finish(collector, now)
         return collector
 
@@ -204,23 +219,38 @@ class Persistence:
             self._directory = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             fcntl.flock(self._directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            os.close(self._directory)
+            self._directory = -1
             raise InputError(f"[state] directory: {self._folder} is used by another program that runs") from None
         except OSError as error:
             self._note_trouble(error)
+
+    def _claim_late(self) -> None:
+        """The directory was not there at the start; what it holds is of a program before. Raises OSError."""
+        try:
+            self._claim()
+        except InputError:
+            raise BlockingIOError(errno.EBUSY, "it is used by another program that runs") from None
+        if self._directory >= 0:
+            for kind in ("state.gz", "journal"):
+                self._set_all_aside(kind, "the directory came after the start, when everything had begun anew")
 
     def _replay(self, collector: Collector, first: int, journals: Iterable[int], file: StateFile | None) -> int:
         """Take the datagrams that came after the state was begun; some agents were written later than others."""
         count = 0
         counted = file is None
+        sweeper = Sweeper(file.time if file is not None else None)
         for generation in journals:
             if generation < first:
                 continue
             path = self._path(generation, "journal")
             try:
                 for number, then, payload in read_journal(path):
-                    drops, start, number = number & DROPS, number & START, number & ~(DROPS | START)
+                    drops, start, configured = number & DROPS, number & START, number & CONFIGURED
+                    number &= NUMBER
                     if file is not None and generation == first and number < file.mark:
-                        if drops or start or number < file.marks.get(_agent_of(payload), file.mark):
+                        if drops or start or configured or number < file.marks.get(_agent_of(payload), file.mark):
+                            sweeper.now = then or sweeper.now
                             continue
                     elif not counted:
                         counted = True
@@ -228,10 +258,14 @@ class Persistence:
                     if drops:
                         collector.kernel_drops = max(collector.kernel_drops, int.from_bytes(payload))
                         continue
-                    collector.sweep(then)
+                    if start:
+                        sweeper = Sweeper()
+                    sweeper.sweep(collector, then)
+                    if start or configured:
+                        reconfigure(collector, self._config)
                     if start:
                         collector.resume()
-                    else:
+                    elif not configured:
                         collector.receive(payload, then)
                         count += 1
             except StateError as error:
@@ -243,9 +277,11 @@ class Persistence:
     # --- writing
 
     def _run(self) -> None:
-        while not self._deadline:
+        ending = False
+        while not ending:
             self._wanted.wait(self._config.state.interval)
             self._wanted.clear()
+            ending = self._deadline > 0
             try:
                 self._write()
             except _LateError:
@@ -258,9 +294,11 @@ class Persistence:
 
     def _begin_journal(self, *, starting: bool = False) -> None:
         """From here on datagrams belong to the next generation."""
+        if self._directory < 0 and not starting:
+            self._claim_late()
         self._folder.mkdir(mode=0o750, exist_ok=True)
-        generation = self._generation + 1
         journals = [self._path(one, "journal") for one in self._found()["journal"]]
+        generation = self._generation + 1
         room = sum(path.stat().st_size for path in journals) < ALL_JOURNALS
         file = new_journal(self._path(generation, "journal")) if room else None
         with self._lock:
@@ -315,7 +353,7 @@ class Persistence:
         found = self._found()
         for old in found["state.gz"][:-KEPT]:
             self._path(old, "state.gz").unlink(missing_ok=True)
-        for draft in self._folder.glob("*.new"):  # of a program that was killed
+        for draft in self._folder.glob(f"{'[0-9]' * 10}.state.gz.new"):  # of a program that was killed
             draft.unlink(missing_ok=True)
         first = found["state.gz"][-KEPT:][0]
         for old in found["journal"]:
@@ -327,6 +365,14 @@ def _recount(collector: Collector, file: StateFile | None) -> None:
     """What the collector had counted itself when the state was complete."""
     if file is not None:
         take_counts(collector, file.own)
+
+
+def _is_first(journal: Path) -> bool:
+    """Whether a journal is that of a program which began with nothing."""
+    try:
+        return any(number & START for number, _, _ in islice(read_journal(journal), 1))
+    except StateError:
+        return False
 
 
 def _agent_of(payload: bytes) -> str:

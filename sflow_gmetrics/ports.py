@@ -81,7 +81,7 @@ _KEYS = {
 
 _WHY = {
     "slow": "it took too long to read",
-    "limit": f"all {CLIENTS} places were taken, and it stood still longest",
+    "limit": f"all {CLIENTS} places were taken, or too much waited for readers, and it stood still longest",
     "files": "there was no file descriptor for another one",
 }
 

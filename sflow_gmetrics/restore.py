@@ -15,7 +15,7 @@ from typing import Any
 from .agent import Agent
 from .collector import Collector
 from .config import Config
-from .datagram import COUNTERS_EXPANDED, decode_sample
+from .draft import Draft
 from .errors import StateError
 from .layout import Form, Shape
 from .limits import STREAM_MEMORY
@@ -23,9 +23,8 @@ from .reconfigure import reconfigure
 from .schema import Role
 from .source import Latest, Source
 from .stream import OVER, Stream, StreamState
-from .xdr import F32, Cursor
+from .xdr import F32
 
-_HEAD = struct.Struct("!IIIII")
 U32, U64, MOST = (1 << 32) - 1, (1 << 64) - 1, 1 << 100
 TEXT = 10_000
 
@@ -52,7 +51,7 @@ def take_counts(collector: Collector, own: Any) -> None:
     """Let the collector have counted itself what is said here, and nothing else."""
     collector.datagrams, collector.bytes = _whole(own["datagrams"]), _whole(own["bytes"])
     collector.kernel_drops = _whole(own["kernel_drops"])
-    collector.started = _real(own["started"])
+    collector.started, collector.spared_until = _real(own["started"]), _real(own["spared_until"])
     for counts, name in (
         (collector.decode_errors, "decode_errors"),
         (collector.dropped, "dropped"),
@@ -149,7 +148,7 @@ def _restore_agent(collector: Collector, state: Any, now: float) -> None:
         ds_class, ds_index = state["host"]
         agent.host = agent.sources[struct.pack("!II", _whole(ds_class, 0, U32), _whole(ds_index, 0, U32))]
         if agent.host.role is not Role.HOST:
-            raise StateError("what should be a host is something else")
+            agent.host = None
     collector.agents[agent.address] = agent
     for source in agent.sources.values():
         if source.role is Role.SERVICE and not source.service:
@@ -171,6 +170,9 @@ def _restore_stream(state: list[Any], now: float) -> Stream:
         suspected,
         undecided,
         resumed,
+        proven,
+        foreign,
+        contested,
         recent,
         suspect,
     ) = state
@@ -195,6 +197,9 @@ def _restore_stream(state: list[Any], now: float) -> Stream:
             _real(suspected),
             bool(undecided),
             bool(resumed),
+            bool(proven),
+            bool(foreign),
+            _real(contested),
             tuple(_whole(one, 0, U64) for one in recent) or (_whole(sequence, 0, U32) << 32 | uptime_ms,),
             suspect,
         )
@@ -237,11 +242,14 @@ def _restore_source(collector: Collector, agent: Agent, state: Any, epochs: dict
 
 
 def _shape(collector: Collector, raw: bytes) -> Shape:
-    """How the bytes of a sample lie; they are looked at as carefully as if they had come just now."""
+    """How the bytes of a sample lie. In records that are not read there may be anything, as in those that come."""
     shape = collector.layouts.known(raw, 0, len(raw))
     if shape is None:
-        whole = _HEAD.pack(COUNTERS_EXPANDED, len(raw) + 12, 0, 0, 0) + raw
-        if decode_sample(Cursor(whole, 0)).malformed or len(raw) > 0xFFFF:
+        try:
+            whole = Draft(raw, 0, len(raw)).whole
+        except (struct.error, IndexError):
+            whole = False
+        if not whole or len(raw) > 0xFFFF:
             raise StateError("the bytes of a sample are none")
         shape = collector.layouts.shape(raw, 0, len(raw))
     if shape is None or shape.size != len(raw):

@@ -15,7 +15,7 @@ from .agent import Agent
 from .collector import Collector
 from .source import Source
 
-VERSION = 1
+VERSION = 2
 """Another one as soon as an older program could not read what is written, or would read it wrongly."""
 
 
@@ -88,6 +88,7 @@ def collector_state(collector: Collector) -> dict[str, Any]:
         "bytes": collector.bytes,
         "kernel_drops": collector.kernel_drops,
         "started": collector.started,
+        "spared_until": collector.spared_until,
         "decode_errors": dict(collector.decode_errors),
         "dropped": dict(collector.dropped),
         "series_dropped": dict(collector.limits.dropped),

@@ -1,6 +1,6 @@
 """Files of state: gzipped lines of JSON, written whole or not at all, and read only when they are whole.
 
-    {"format": "sflow_gmetrics state", "version": 1, "time": ...}
+    {"format": "sflow_gmetrics state", "version": 2, "time": ...}
     {"mark": 117, "agent": {...}}        an agent, when so many datagrams of the journal had come
     {"mark": 121, "collector": {...}}    what the collector has counted itself, as of the end
     {"lines": 2003, "passed_over": [5], "sha256": "..."}
@@ -16,6 +16,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -44,17 +45,25 @@ class StateWriter:
         self.lines = 0
         """How many lines there are; the first line of an agent has the number 1."""
         self.size = 0
-        self.add({"format": FORMAT, "version": version, "time": now})
+        self._finished = False
+        try:
+            self.add({"format": FORMAT, "version": version, "time": now})
+        except OSError:
+            self._remove()
+            raise
 
     def __enter__(self) -> StateWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if not self._file.closed:
-            with contextlib.suppress(OSError):
-                self._file.close()
-            with contextlib.suppress(OSError):
-                self._draft.unlink()
+        if not self._finished:
+            self._remove()
+
+    def _remove(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.close()
+        with contextlib.suppress(OSError):
+            self._draft.unlink()
 
     def add(self, line: Any) -> None:
         """Write a line."""
@@ -72,14 +81,16 @@ class StateWriter:
         os.fsync(self._file.fileno())
         self._file.close()
         self._draft.replace(self._path)
+        self._finished = True
         sync_directory(self._path.parent)
 
 
 class StateFile:
     """A file of state that has been found whole. Raises StateError, also while its `agents` are read.
 
-    `own` is what the collector has counted itself; `mark` says up to which datagram of the journal,
-    and `marks` the same of each agent that has been read.
+    `time` is when it was begun, in seconds since the epoch, and `own` what the collector has counted
+    itself; `mark` says up to which datagram of the journal, and `marks` the same of each agent that
+    has been read.
     """
 
     def __init__(self, path: Path, version: int) -> None:
@@ -89,7 +100,7 @@ class StateFile:
         count = 0
         for line in _lines(path):
             if count == 0:
-                _check_head(_decode(line), version)
+                self.time = _time_of(_decode(line), version)
             count += 1
             held.append(line)
             if len(held) > 2:
@@ -116,11 +127,16 @@ class StateFile:
                 (self.marks[str(agent["address"])],) = _whole_numbers([one.get("mark")])
 
 
-def _check_head(head: Any, version: int) -> None:
+def _time_of(head: Any, version: int) -> float:
+    """When the file was begun, if its first line is as it should be."""
     if head.get("format") != FORMAT:
         raise StateError("it is no state of sflow_gmetrics")
     if head.get("version") != version:
         raise StateError(f"it has version {head.get('version')!r:.20}, this program reads {version}")
+    time = head.get("time")
+    if type(time) not in (int, float) or not isfinite(time):
+        raise StateError("it does not say when it was written")
+    return float(time)
 
 
 def _whole_numbers(value: Any) -> frozenset[int]:

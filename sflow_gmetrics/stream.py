@@ -64,6 +64,9 @@ class StreamState(NamedTuple):
     suspected: float
     undecided: bool
     resumed: bool
+    proven: bool
+    foreign: bool
+    contested: float
     recent: tuple[int, ...]
     suspect: tuple[int, int, float, bytes] | None
 
@@ -167,6 +170,7 @@ class Stream:
         stream.heard = state.heard
         stream.suspected, stream.suspect = state.suspected, state.suspect
         stream._undecided, stream.resumed = state.undecided, state.resumed
+        stream.proven, stream.foreign, stream._contested = state.proven, state.foreign, state.contested
         stream._recent = deque(state.recent, 64)
         return stream
 
@@ -189,6 +193,9 @@ class Stream:
             self.suspected,
             self._undecided,
             self.resumed,
+            self.proven,
+            self.foreign,
+            self._contested,
             tuple(self._recent),
             self.suspect,
         )

@@ -40,7 +40,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({CORE}),
     frozenset({"exporters", "inputs", "replay", "analytics"}),
     frozenset({"simulation"}),
-    frozenset({"journal", "state_file"}),
+    frozenset({"journal", "state_file", "sweeper"}),
     frozenset({"activation", "doctor", "events", "logs", "memory", "notify", "pages", "reload", "sizing", "storage"}),
     frozenset({"crew", "persistence", "ports"}),
     frozenset({"outputs"}),

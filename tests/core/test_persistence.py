@@ -28,7 +28,9 @@ from sflow_gmetrics.simulation import Churn, Fleet
 from sflow_gmetrics.simulation.fleet import pools_toml
 from sflow_gmetrics.state import VERSION
 from sflow_gmetrics.state_file import StateFile, StateWriter
+from sflow_gmetrics.sweeper import Sweeper
 from tests.core.builders import START, Sender, host, service
+from tests.e2e.servers import wait_for
 
 CHURN = Churn(restarts=120, failures=120, outage=150)
 Datagrams = list[tuple[float, bytes]]
@@ -68,7 +70,12 @@ class Run:
     """One run of the program without its ports: datagrams are taken and kept until it is killed."""
 
     def __init__(
-        self, folder: Path, now: float = START, coming: Iterable[tuple[float, bytes]] = (), forget_after: int = 1
+        self,
+        folder: Path,
+        now: float = START,
+        coming: Iterable[tuple[float, bytes]] = (),
+        forget_after: int = 1,
+        begun: bool = True,
     ) -> None:
         self.now = now
         self._writing = False
@@ -77,8 +84,10 @@ class Run:
             config(folder, forget_after), lambda: self.collector, Traffic(self._come), lambda: self.now
         )
         self.collector = self.kept.recover()
+        self.sweeper = Sweeper(now)
         RUNS.append(self)
-        self.kept._begin_journal(starting=True)
+        if begun:
+            self.kept._begin_journal(starting=True)
         self.kept._journal.start()
 
     def _come(self) -> None:
@@ -90,7 +99,7 @@ class Run:
     def take(self, *some: tuple[float, bytes]) -> None:
         for now, payload in some:
             self.now = now
-            self.collector.sweep(now)
+            self.sweeper.sweep(self.collector, now)
             self.collector.receive(payload, now)
             self.kept.keep(now, payload)
 
@@ -112,7 +121,8 @@ class Run:
     def close(self) -> None:
         RUNS.remove(self)
         self.kept._journal.stop()
-        os.close(self.kept._directory)
+        if self.kept._directory >= 0:
+            os.close(self.kept._directory)
 
 
 RUNS: list[Run] = []
@@ -271,12 +281,13 @@ def test_the_end_writes_a_state_and_takes_no_longer_than_it_may(folder: Path, mo
     kept = Persistence(config(folder, 3600), lambda: collectors[0], threading.Lock(), lambda: some[-1][0])
     collectors[0] = kept.recover()
     kept.start()
+    wait_for("the first state", lambda: "0000000002.state.gz" in files(folder))
     for now, payload in some:
         collectors[0].receive(payload, now)
         kept.keep(now, payload)
     assert kept.works(1.0)
     kept.stop()
-    assert "0000000002.state.gz" in files(folder)
+    assert "0000000003.state.gz" in files(folder), "that of the start has number 2"
     assert not kept.works(1.0)
     shown = prometheus.render(collectors[0].snapshot(some[-1][0]))
 
@@ -285,7 +296,7 @@ def test_the_end_writes_a_state_and_takes_no_longer_than_it_may(folder: Path, mo
     collectors[0] = again.recover()
     again.start()
     again.stop()
-    assert "0000000004.state.gz" not in files(folder)
+    assert "0000000006.state.gz" not in files(folder)
     after = Persistence(config(folder, 3600), Collector, threading.Lock(), lambda: some[-1][0])
     assert prometheus.render(after.recover().snapshot(some[-1][0])) == shown
     after.stop()
@@ -440,12 +451,13 @@ def test_every_refusal_says_what_is_wrong(tmp_path: Path) -> None:
         path.write_bytes(gzip.compress(text))
         return refusal(path)
 
-    head = json.dumps({"format": "sflow_gmetrics state", "version": VERSION}).encode()
+    head = json.dumps({"format": "sflow_gmetrics state", "version": VERSION, "time": 1}).encode()
     assert about(b'{"format": "something else"}\n\n\n') == "it is no state of sflow_gmetrics"
     assert about(b"hello\n") == "a line of it is no JSON"
     assert about(b"[]\n") == "a line of it is no table"
     assert about(b"[" * 100_000 + b"\n") == "a line of it is no JSON"
-    assert about(head.replace(b": 1", b": 2") + b"\n{}\n{}\n") == "it has version 2, this program reads 1"
+    assert about(head.replace(b": 2", b": 1") + b"\n{}\n{}\n") == "it has version 1, this program reads 2"
+    assert about(head.replace(b": 1}", b": null}") + b"\n") == "it does not say when it was written"
     assert about(head + b"\n") == "it is torn"
     assert about(head + b"\n{}\n{}\n") == "its checksum is wrong: it is torn or damaged"
     path.write_bytes(b"plain text")
