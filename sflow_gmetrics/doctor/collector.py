@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from exporters.rrd_queue import TROUBLED_VALUES
+
 from ..inputs.udp import OVERHEAD
 from .page import REMARK, Page, Rules, duration, names, share
 
@@ -135,17 +137,29 @@ def _rrd_behind(page: Page) -> Found:
             )
 
 
+@COLLECTOR.rule("rrd_refused", "sflow_collector_rrd_files_refused")
+def _rrd_refused(page: Page) -> Found:
+    refused = page.sum("sflow_collector_rrd_files_refused")
+    if refused:
+        yield (
+            f"{refused:,.0f} RRD files are refused. Their values wait, the newest {TROUBLED_VALUES} of each.",
+            "The log says which and why. See whether the user sflow-gmetrics (with rrdcached: its user) may write "
+            "below [rrd] root, and whether the disk is full ('df'). A file of another step than [rrd] step has to be "
+            "moved away. What waits is then stored.",
+        )
+
+
 @COLLECTOR.rule("rrd_lost", "sflow_collector_rrd_updates_total")
 def _rrd_lost(page: Page) -> Found:
-    values = page.by("outcome", "sflow_collector_rrd_updates_total")
-    lost = values.get("error", 0.0) + values.get("dropped", 0.0)
-    if lost >= LOST_LEAST and lost > LOST_SHARE * sum(values.values()):
+    stored = page.sum("sflow_collector_rrd_updates_total", outcome="ok")
+    lost = page.sum("sflow_collector_rrd_updates_total", outcome="dropped")
+    if lost >= LOST_LEAST and lost > LOST_SHARE * (stored + lost):
         yield (
-            f"{lost:,.0f} RRD values ({share(lost, sum(values.values()))}) are lost: {values.get('error', 0.0):,.0f} "
-            f"were refused, {values.get('dropped', 0.0):,.0f} found no room in the queue or came too late.",
-            "The log names the files. A file of another step than [rrd] step has to be moved away; a queue that is "
-            "full "
-            "needs an engine that is not away, or a greater [rrd] queue.",
+            f"{lost:,.0f} RRD values ({share(lost, stored + lost)}) are lost: there was no room in the queue, their "
+            "file was refused for too long, or they came too late for it.",
+            "The log says which. A queue that is full needs an engine that is not away, or a greater [rrd] queue; a "
+            "file that is refused has to be mended or moved away. Values that come too late mean a clock that was "
+            "set back.",
         )
 
 

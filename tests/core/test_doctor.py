@@ -42,6 +42,7 @@ sflow_collector_agents{{state="down"}} 0
 sflow_collector_services{{pool="web"}} 2
 sflow_collector_rrd_up 1
 sflow_collector_rrd_queue_length 7
+sflow_collector_rrd_files_refused 0
 sflow_collector_rrd_last_write_timestamp_seconds {NOW - 15}
 sflow_collector_rrd_updates_total{{backend="rrdcached",outcome="ok"}} 1000
 sflow_collector_rrd_updates_total{{backend="rrdcached",outcome="error"}} 0
@@ -216,14 +217,12 @@ CASES: dict[str, list[tuple[Page, str, str]]] = {
     "rrd_lost": [
         (
             page('sflow_collector_rrd_updates_total{backend="rrdcached",outcome="dropped"} 1000'),
-            "1,000 RRD values (50 %) are lost: 0 were refused, 1,000 found no room",
+            "1,000 RRD values (50 %) are lost: there was no room",
             "[rrd] queue",
         ),
-        (
-            page('sflow_collector_rrd_updates_total{backend="rrdcached",outcome="error"} 10'),
-            "10 were refused",
-            "step",
-        ),
+    ],
+    "rrd_refused": [
+        (page("sflow_collector_rrd_files_refused 12"), "12 RRD files are refused. Their values wait", "'df'"),
     ],
     "source_down": [
         (page('sflow_collector_source_up{source="paris"} 0'), "do not answer: paris.", "trusted_hosts"),
@@ -305,6 +304,14 @@ def test_every_family_that_is_looked_at_is_one_that_somebody_gives() -> None:
     for rule in RULES:
         for name in rule.families:
             assert name in known or name.removesuffix("_total") in known, (rule.key, name)
+
+
+def test_rrd_requests_that_failed_are_no_lost_values() -> None:
+    failed = 'sflow_collector_rrd_updates_total{backend="rrdcached",outcome="error"} %d'
+    dropped = 'sflow_collector_rrd_updates_total{backend="rrdcached",outcome="dropped"} 20'
+    assert examine(page(failed % 5000)) == []
+    (found,) = examine(page(failed % 5000, dropped))
+    assert "20 RRD values (2 %) are lost" in found.what, "a share of the values, not of the requests"
 
 
 def test_what_may_be_so_is_no_problem() -> None:
