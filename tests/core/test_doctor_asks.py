@@ -7,6 +7,7 @@ import contextlib
 import json
 import re
 import socket
+import socketserver
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -152,10 +153,73 @@ def test_a_file_that_is_no_certificate(option: str, tmp_path: Path) -> None:
             Target.of("https://host", **{option: str(tmp_path / name)})
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:9343", "ftp://host", "http://", "/-/ready"])
-def test_an_address_that_is_none(url: str) -> None:
-    with pytest.raises(InputError, match="--url"):
-        Target.of(url)
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("127.0.0.1:9343", "ftp://host", "http://", "/-/ready", "http://a b/", "http://a\nb/", "http://[::1"),
+        *("http://127.0.0.1:abc", "http://127.0.0.1:99999", "http://127.0.0.1:0"),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("words", [["doctor", "--url"], ["views", "--output", "none", "--from"]], ids=" ".join)
+def test_an_address_that_is_none(words: list[str], url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*words, url]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"sflow-gmetrics: {words[-1]}: {url!r} is not like http://HOST:PORT")
+
+
+@contextlib.contextmanager
+def saying(words: bytes) -> Iterator[str]:
+    """A server that says this to everybody, and its URL."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+            self.request.sendall(words)
+
+    with socketserver.ThreadingTCPServer((HOME, 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"http://{HOME}:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (b'<?xml version="1.0"?>\n<GANGLIA_XML>\n', "'<?xml version"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "'SSH-2.0-OpenSSH_9.2"),
+        (b"\x15\x03\x03\x00\x02\x02\n", r"'\x15\x03"),
+        (b"x" * 70_000, "'got more than 65536 bytes"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf", "'IncompleteRead(4 bytes read"),
+    ],
+    ids=["gmond", "ssh", "TLS", "endless", "half"],
+)
+def test_a_port_that_speaks_no_http(words: bytes, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with saying(words) as url:
+        found = found_at(url)
+        assert (
+            f"{url} is no address of sflow_gmetrics' web port: what comes is no whole HTTP answer ({shown}"
+            in found.what
+        )
+        assert "[web] listen" in found.do
+        assert cli.main(["views", "--output", "none", "--from", url]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"sflow-gmetrics: --from: {url}/-/views: what comes is no whole HTTP answer ({shown}")
+
+
+def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    proxy = f"http://{HOME}:{free_port()}"
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, proxy)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with answering(lambda request: (200, "{}" if "views" in request.path else HEALTHY)) as place:
+        about, _ = visit(Target.of(f"http://{place}"))
+        assert cli.main(["views", "--output", str(tmp_path), "--from", f"http://{place}"]) == 0
+    assert about.startswith("sflow_gmetrics 1.2.3")
 
 
 def test_a_password_file_that_is_not_there(tmp_path: Path) -> None:
