@@ -6,7 +6,9 @@ from collections.abc import Iterable
 
 from exporters.rrd_queue import TROUBLED_VALUES
 
+from ..collector import STREAMS_PER_AGENT
 from ..inputs.udp import OVERHEAD
+from ..limits import AGENT_MEMORY, FOLDED, OTHER_SOURCES
 from .page import REMARK, Page, Rules, duration, names, share
 
 COLLECTOR = Rules()
@@ -19,14 +21,29 @@ LOST_SHARE, LOST_LEAST = 0.001, 10
 
 Found = Iterable[tuple[str, ...]]
 
+_THE_AGENT = "Look in the log for the agent that sends so much, and stop or mend it"
 _REFUSED = {
     "not_allowed": "They are not in [sflow] allow. Add their network if they are yours; else keep them out with a "
     "firewall.",
     "agents": "Raise [sflow] agents, if they are yours; limit who is heard with [sflow] allow, if not.",
+    "memory": "Raise [sflow] memory, if the machine has it, or let fewer agents be heard with [sflow] allow.",
+    "memory_of_agent": f"{_THE_AGENT}: what is kept of one may take {AGENT_MEMORY >> 20} MiB.",
+    "sub_agents": f"{_THE_AGENT}: it has more than {STREAMS_PER_AGENT} sub-agents, or their numbers change.",
+    "sources_per_agent": f"{_THE_AGENT}: {OTHER_SOURCES} interfaces and the like are kept of one. If they are "
+    "services, raise [services] services_per_host.",
+    "services": "Exclude or rewrite in [services] names that come in great numbers, or raise '[services] "
+    f"services_per_host' and 'series': of services that have no names of their own {FOLDED:,} are kept.",
+    "forms": f"{_THE_AGENT}: its samples differ in what they consist of, more than those of a fleet do.",
+    "fault": "That is a fault of the collector. The log has the traceback and the bytes: report both, please.",
 }
+"""What to do, by the reason."""
 
 _LIMITS = {
     "sflow.agents": ("agents", "Keep out with [sflow] allow who is none of yours."),
+    "sflow.memory": (
+        "bytes kept of agents",
+        "Keep out with [sflow] allow who is none of yours; the log names an agent that sends too much.",
+    ),
     "services.services_per_host": (
         "services on one host",
         "Exclude or rewrite in [services] names that come in great numbers.",
@@ -76,7 +93,7 @@ def _refused(page: Page) -> Found:
         if count:
             yield (
                 f"{count:,.0f} datagrams or samples were passed over ({reason}).",
-                _REFUSED.get(reason, "Look in the log for the agent that sends so much, and stop or mend it."),
+                _REFUSED.get(reason, f"{_THE_AGENT}."),
                 REMARK if reason == "not_allowed" else "problem",
             )
 

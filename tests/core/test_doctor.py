@@ -27,10 +27,12 @@ sflow_collector_kernel_drops_total 0
 sflow_collector_receive_buffer_bytes 4194304
 sflow_collector_limit{{key="sflow.receive_buffer"}} 4194304
 sflow_collector_limit{{key="sflow.agents"}} 20000
+sflow_collector_limit{{key="sflow.memory"}} 4294967296
 sflow_collector_limit{{key="services.services_per_host"}} 500
 sflow_collector_limit{{key="services.series"}} 2000000
 sflow_collector_limit{{key="rrd.queue"}} 1000000
 sflow_collector_limit_used{{key="sflow.agents"}} 2
+sflow_collector_limit_used{{key="sflow.memory"}} 48000
 sflow_collector_limit_used{{key="services.services_per_host"}} 1
 sflow_collector_limit_used{{key="services.series"}} 16
 sflow_collector_series_dropped_total{{reason="excluded"}} 99
@@ -163,7 +165,14 @@ CASES: dict[str, list[tuple[Page, str, str]]] = {
     ],
     "refused": [
         (page(DROPPED % "agents"), "5 datagrams or samples were passed over (agents)", "[sflow] agents"),
-        (page(DROPPED % "sub_agents"), "(sub_agents)", "log"),
+        (page(DROPPED % "memory"), "(memory)", "Raise [sflow] memory"),
+        (page(DROPPED % "memory_of_agent"), "(memory_of_agent)", "128 MiB"),
+        (page(DROPPED % "sub_agents"), "(sub_agents)", "16 sub-agents"),
+        (page(DROPPED % "sources_per_agent"), "(sources_per_agent)", "raise [services] services_per_host"),
+        (page(DROPPED % "services"), "(services)", "'[services] services_per_host' and 'series'"),
+        (page(DROPPED % "forms"), "(forms)", "differ in what they consist of"),
+        (page(DROPPED % "fault"), "(fault)", "a fault of the collector"),
+        (page(DROPPED % "of_another_version"), "(of_another_version)", "Look in the log for the agent"),
         (page(DROPPED % "not_allowed"), "(not_allowed)", "[sflow] allow"),
     ],
     "near_limit": [
@@ -171,6 +180,11 @@ CASES: dict[str, list[tuple[Page, str, str]]] = {
             page('sflow_collector_limit_used{key="sflow.agents"} 18000'),
             "18,000 agents; [sflow] agents = 20000",
             "allow",
+        ),
+        (
+            page('sflow_collector_limit_used{key="sflow.memory"} 4000000000'),
+            "4,000,000,000 bytes kept of agents; [sflow] memory = 4294967296",
+            "'[sflow] memory'",
         ),
         (
             page('sflow_collector_limit_used{key="services.services_per_host"} 450'),
@@ -282,6 +296,23 @@ def test_a_rule_finds_what_is_wrong_and_says_what_to_do(key: str, sick: Page, wh
     assert found.key == key
     assert what in found.what
     assert do in found.do
+
+
+def test_every_reason_has_a_cure_of_its_own() -> None:
+    text = prometheus.render(Collector().snapshot(NOW)).decode()
+    reasons = {labels["reason"] for labels, _ in Page.parse(text, NOW).each("sflow_collector_dropped_total")}
+    sick = page(*(DROPPED % reason for reason in reasons))
+    cures = {one.do for one in examine(sick) if one.key == "refused"}
+    assert len(cures) == len(reasons)
+    assert not any(one.endswith("stop or mend it.") for one in cures)
+
+
+def test_every_limit_that_the_page_shows_is_watched() -> None:
+    text = prometheus.render(Collector().snapshot(NOW)).decode()
+    for labels, _ in Page.parse(text, NOW).each("sflow_collector_limit_used"):
+        key = labels["key"]
+        full = page(f'sflow_collector_limit_used{{key="{key}"}} 1e10')
+        assert [one.key for one in examine(full)] == ["near_limit"], key
 
 
 def test_every_rule_has_a_case() -> None:
