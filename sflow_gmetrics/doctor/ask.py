@@ -120,9 +120,9 @@ def ask(target: Target, families: Iterable[str]) -> Page | Finding:
 
 
 def _fetch_families(target: Target, families: Iterable[str]) -> tuple[str, str]:
-    """All that the collector says of itself, and of hosts and services what is asked for; else the whole page."""
+    """All that the collector says of itself, of hosts, services and pools what is asked for; else the whole page."""
     wanted = sorted({name for name in families if not name.startswith("sflow_collector_")})
-    query = [("level", "host"), ("level", "service"), *(("name[]", name) for name in wanted)]
+    query = [*(("level", level) for level in ("host", "service", "pool")), *(("name[]", name) for name in wanted)]
     try:
         hosts, _ = target.fetch(f"/metrics?{urllib.parse.urlencode(query)}")
         own, date = target.fetch("/metrics?level=collector")

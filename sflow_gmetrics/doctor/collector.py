@@ -9,7 +9,8 @@ from exporters.rrd_queue import TROUBLED_VALUES
 from ..collector import STREAMS_PER_AGENT
 from ..inputs.udp import OVERHEAD
 from ..limits import AGENT_MEMORY, FOLDED, OTHER_SOURCES
-from .page import REMARK, Page, Rules, duration, names, share
+from ..pools import OVERFLOW
+from .page import PROBLEM, REMARK, Page, Rules, duration, names, share
 
 COLLECTOR = Rules()
 
@@ -64,15 +65,16 @@ def _sysctl(buffer: float) -> str:
     "sflow_collector_limit",
 )
 def _kernel_drops(page: Page) -> Found:
-    drops, came = page.sum("sflow_collector_kernel_drops_total"), page.sum("sflow_collector_datagrams_total")
+    counter, datagrams = "sflow_collector_kernel_drops_total", "sflow_collector_datagrams_total"
+    drops, new = page.sum(counter), page.newly(counter)
     if drops:
         wanted = 2 * page.limit("sflow.receive_buffer")
         yield (
-            f"The kernel has dropped {drops:,.0f} datagrams ({share(drops, drops + came)}): the receive buffer was "
-            "full.",
+            f"The kernel has dropped {drops:,.0f} datagrams ({share(drops, drops + page.sum(datagrams))})"
+            f"{page.lately(counter)}: the receive buffer was full.",
             f"Give it more room: {_sysctl(wanted)}, '[sflow] receive_buffer = {wanted:.0f}' in the configuration, then "
             "restart. If the collector's CPU is always full, give a part of the agents to a second collector.",
-            "problem" if drops > DROP_SHARE * (drops + came) else REMARK,
+            PROBLEM if new > DROP_SHARE * (new + page.newly(datagrams)) else REMARK,
         )
 
 
@@ -89,12 +91,14 @@ def _small_buffer(page: Page) -> Found:
 
 @COLLECTOR.rule("refused", "sflow_collector_dropped_total")
 def _refused(page: Page) -> Found:
-    for reason, count in sorted(page.by("reason", "sflow_collector_dropped_total").items()):
+    counter = "sflow_collector_dropped_total"
+    for reason, count in sorted(page.by("reason", counter).items()):
         if count:
+            harmless = reason == "not_allowed" or not page.newly(counter, reason=reason)
             yield (
-                f"{count:,.0f} datagrams or samples were passed over ({reason}).",
+                f"{count:,.0f} datagrams or samples were passed over ({reason}){page.lately(counter, reason=reason)}.",
                 _REFUSED.get(reason, f"{_THE_AGENT}."),
-                REMARK if reason == "not_allowed" else "problem",
+                REMARK if harmless else PROBLEM,
             )
 
 
@@ -112,13 +116,15 @@ def _near_limit(page: Page) -> Found:
             )
 
 
-@COLLECTOR.rule("folded", "sflow_collector_series_dropped_total")
+@COLLECTOR.rule("folded", "sflow_pool_service_hosts", "sflow_collector_series_dropped_total")
 def _folded(page: Page) -> Found:
-    dropped = page.by("reason", "sflow_collector_series_dropped_total")
-    if dropped.get("limit_host") or dropped.get("limit_total"):
+    hosts = page.sum("sflow_pool_service_hosts", service=OVERFLOW)
+    if hosts:
+        dropped = page.by("reason", "sflow_collector_series_dropped_total")
         yield (
-            f"There were more services than have room: {dropped.get('limit_host', 0.0):,.0f} series of hosts with too "
-            f"many, {dropped.get('limit_total', 0.0):,.0f} over all hosts. They are _other_ in their pool.",
+            f"On {hosts:,.0f} hosts there are more services than have room. They are {OVERFLOW} in their pool. "
+            f"Until now {dropped.get('limit_host', 0.0):,.0f} series were too many for their host, "
+            f"{dropped.get('limit_total', 0.0):,.0f} over all hosts.",
             "The log names the hosts. Exclude or rewrite in [services] names that come in great numbers, or raise "
             "'[services] services_per_host' and 'series'.",
         )

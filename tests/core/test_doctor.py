@@ -12,6 +12,7 @@ import pytest
 from exporters import prometheus
 from exporters.families import EXTRAS
 from sflow_gmetrics import Collector
+from sflow_gmetrics.config import Config, ServicesConfig
 from sflow_gmetrics.doctor import RULES, Finding, Page, examine, report, report_json
 from sflow_gmetrics.doctor.page import duration, names, share
 from sflow_gmetrics.tables import family_rows
@@ -42,6 +43,8 @@ sflow_collector_dropped_total{{reason="not_allowed"}} 0
 sflow_collector_agents{{state="up"}} 2
 sflow_collector_agents{{state="down"}} 0
 sflow_collector_services{{pool="web"}} 2
+sflow_pool_service_hosts{{pool="web",service="nginx.service",kind="systemd"}} 2
+sflow_pool_service_hosts{{pool="web",service="_other_",kind="other"}} 0
 sflow_collector_rrd_up 1
 sflow_collector_rrd_queue_length 7
 sflow_collector_rrd_files_refused 0
@@ -91,6 +94,9 @@ def page(*changes: str, without: str = "", here: float = NOW) -> Page:
     return Page.parse(text, NOW, here)
 
 
+FOLDED = 'sflow_pool_service_hosts{pool="web",service="_other_",kind="other"} 3'
+CONFLICTS = 'sflow_agent_address_conflicts_total{agent="10.0.0.%d"} %d'
+KERNEL = "sflow_collector_kernel_drops_total"
 DROPPED = 'sflow_collector_dropped_total{reason="%s"} 5'
 CASES: dict[str, list[tuple[Page, str, str]]] = {
     "no_agent": [
@@ -196,13 +202,14 @@ CASES: dict[str, list[tuple[Page, str, str]]] = {
     ],
     "folded": [
         (
-            page('sflow_collector_series_dropped_total{reason="limit_host"} 16'),
-            "16 series of hosts with too many, 0 over all hosts",
+            page(FOLDED, 'sflow_collector_series_dropped_total{reason="limit_host"} 16'),
+            "On 3 hosts there are more services than have room. They are _other_ in their pool. "
+            "Until now 16 series were too many for their host, 0 over all hosts.",
             "'[services] services_per_host' and 'series'",
         ),
         (
-            page('sflow_collector_series_dropped_total{reason="limit_total"} 16'),
-            "0 series of hosts with too many, 16 over all hosts",
+            page(FOLDED, 'sflow_collector_series_dropped_total{reason="limit_total"} 16'),
+            "0 series were too many for their host, 16 over all hosts.",
             "rewrite",
         ),
     ],
@@ -354,6 +361,49 @@ def test_what_may_be_so_is_no_problem() -> None:
     ]
 
 
+PAST = (f"{KERNEL} 300", DROPPED % "memory", CONFLICTS % (2, 9), CONFLICTS % (3, 9))
+LATER = [
+    ((), [("kernel_drops", "remark"), ("refused", "remark"), ("address_shared", "remark")]),
+    ((f"{KERNEL} 400",), [("kernel_drops", "problem"), ("refused", "remark"), ("address_shared", "remark")]),
+    ((f"{KERNEL} 301", "sflow_collector_datagrams_total 900000"), [("kernel_drops", "remark")]),
+    (('sflow_collector_dropped_total{reason="memory"} 6',), [("refused", "problem")]),
+    ((CONFLICTS % (3, 10),), [("address_shared", "problem")]),
+]
+
+
+@pytest.mark.parametrize(("growth", "wanted"), LATER, ids=["nothing", "drops", "a drop", "memory", "conflict"])
+def test_what_is_past_is_a_remark_and_what_goes_on_a_problem(
+    growth: tuple[str, ...], wanted: list[tuple[str, str]]
+) -> None:
+    first = page(*PAST)
+    assert {one.severity for one in examine(first)} == {"problem"}
+    again = replace(page(*PAST, *growth), earlier=replace(first, now=NOW - 40))
+    assert {(one.key, one.severity) for one in examine(again)} >= set(wanted)
+
+
+def test_it_is_said_how_much_is_new() -> None:
+    first = replace(page(*PAST), now=NOW - 40)
+    past = {one.key: one.what for one in examine(replace(page(*PAST), earlier=first))}
+    assert "dropped 300 datagrams (0.3 %), none of them in the last 40 seconds: the" in past["kernel_drops"]
+    assert "passed over (memory), none of them in the last 40 seconds." in past["refused"]
+    assert (
+        "2 agent addresses had two machines, not in the last 40 seconds: 10.0.0.2, 10.0.0.3." in past["address_shared"]
+    )
+    more = page(*PAST, f"{KERNEL} 1500", CONFLICTS % (3, 10))
+    still = {one.key: one.what for one in examine(replace(more, earlier=first))}
+    assert ", 1,200 of them in the last 40 seconds" in still["kernel_drops"]
+    assert "1 agent addresses are announced by two machines each: 10.0.0.3." in still["address_shared"]
+
+
+def test_a_collector_that_has_begun_anew_between_two_looks_counts_from_nothing() -> None:
+    again = replace(page(f"{KERNEL} 200"), earlier=page(f"{KERNEL} 300"))
+    assert [(one.key, one.severity) for one in examine(again)] == [("kernel_drops", "problem")]
+
+
+def test_services_that_had_no_room_and_have_it_now_are_well() -> None:
+    assert examine(page('sflow_collector_series_dropped_total{reason="limit_host"} 16')) == []
+
+
 @pytest.mark.parametrize(
     "young",
     [
@@ -440,6 +490,20 @@ def test_two_machines_of_one_agent_address_are_found() -> None:
     found = twins(name="web-2")
     assert set(found) == {"address_shared"}
     assert "announced by two machines each: 10.0.0.1." in found["address_shared"].what
+
+
+def test_services_that_are_folded_are_found_until_they_are_gone() -> None:
+    collector = Collector(Config(services=ServicesConfig(services_per_host=1)))
+    one = Sender(collector)
+
+    def go(first: int, *indices: int) -> dict[str, Finding]:
+        for n in range(first, first + 30):
+            one.send(host(n), *(service(n, f"s{index}.service", index, cpuTime=n, rd_bytes=n) for index in indices))
+            one.tick(20)
+        return seen(collector, one.now)
+
+    assert "On 1 hosts there are more services than have room." in go(1, 1, 2)["folded"].what
+    assert go(31, 1).keys() == {"near_limit"}
 
 
 def test_a_host_without_services_and_one_without_io_are_found() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 import json
 import re
 import socket
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from sflow_gmetrics import cli
+from sflow_gmetrics import cli, doctor
 from sflow_gmetrics.doctor import Finding, Target, visit
 from sflow_gmetrics.errors import InputError
 from tests.core.test_app import config, number, running, send
@@ -112,6 +113,40 @@ def test_hosts_and_the_collector_are_asked_for_apart() -> None:
     with answering(answer) as place:
         visit(Target.of(f"http://{place}"))
     assert [path.partition("&")[0] for path in asked] == ["/-/ready", "/metrics?level=host", "/metrics?level=collector"]
+
+
+LITTLE = """
+sflow_collector_build_info{version="1.2.3",python="3.11.2"} 1
+sflow_collector_datagrams_total 100000
+sflow_collector_agents{state="up"} 2
+sflow_collector_kernel_drops_total %d
+"""
+
+
+@pytest.mark.parametrize(("growth", "status"), [(0, 0), (500, 1)], ids=["past", "goes on"])
+def test_what_was_counted_is_looked_at_twice(
+    growth: int, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "PAUSE", 0.0)
+    looks = itertools.count()
+
+    def answer(request: BaseHTTPRequestHandler) -> tuple[int, str]:
+        if "collector" not in request.path:
+            return 200, ""
+        return 200, LITTLE % (500 + growth * next(looks))
+
+    with answering(answer) as place:
+        assert cli.main(["doctor", "--url", f"http://{place}"]) == status
+    out, err = capsys.readouterr()
+    assert next(looks) == 2
+    assert f"{growth or 'none'} of them in the last" in " ".join(out.split())
+    assert err == "Something was lost: looking again in 0 s, whether that goes on.\n"
+
+
+def test_a_collector_that_is_well_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "PAUSE", 1e9)
+    with answering(lambda request: (200, LITTLE % 0 if "collector" in request.path else "")) as place:
+        assert visit(Target.of(f"http://{place}"))[1] == []
 
 
 @pytest.fixture(scope="module")
