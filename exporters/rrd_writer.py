@@ -38,8 +38,9 @@ LONGEST_TROUBLE = 60
 class Stats:
     """What has become of the values: each that was added is stored, dropped or queued.
 
-    `errors` counts requests that failed, `created` new files; `last_write` is in seconds since
-    the epoch (0: never), `away` says why the engine is away, "" when it is not.
+    `errors` counts requests that failed, whose values wait; `refused` is how many files are
+    refused now, `created` counts new ones; `last_write` is in seconds since the epoch (0: never),
+    `away` says why the engine is away, "" when it is not.
     """
 
     stored: int = 0
@@ -47,6 +48,7 @@ class Stats:
     queued: int = 0
     dropped: int = 0
     files: int = 0
+    refused: int = 0
     created: int = 0
     last_write: float = 0.0
     away: str = ""
@@ -67,6 +69,7 @@ class RrdWriter:
         self._may_create = float(self._creations)
         self._troubled: list[tuple[float, int, QueuedFile]] = []  # a heap by the time of the next attempt
         self._order = count()
+        self._refused = 0
         self._sees_files = False  # which another machine's are not
         self._flushed: float | None = None
         self._away = ""
@@ -85,6 +88,7 @@ class RrdWriter:
             queued=self._queue.queued,
             dropped=self._queue.dropped,
             files=len(self._queue),
+            refused=self._refused,
             created=self._created,
             last_write=self._last_write,
             away=self._away,
@@ -150,6 +154,8 @@ class RrdWriter:
         finally:
             for file in there:
                 file.ready = True
+                if file.waiting is None:
+                    self._take_again(file)
         for start in range(0, len(there), BATCH):
             self._send(self._queue.take(there[start : start + BATCH]), now)
 
@@ -203,10 +209,16 @@ class RrdWriter:
 
     def _refuse(self, file: QueuedFile, values: list[str], why: str, now: float) -> None:
         """Leave a file alone for a while, with what could not be stored."""
+        self._refused += not file.delay
         self._queue.refuse(file, values, min(2 * file.delay or 1, LONGEST_TROUBLE))
         self._queue.note("refused", f"{file.path}: {why}")
         self._errors += 1
         heapq.heappush(self._troubled, (now + file.delay, next(self._order), file))
+
+    def _take_again(self, file: QueuedFile) -> None:
+        """The file is as good as any other."""
+        self._refused -= bool(file.delay)
+        file.delay = 0
 
     # --- the engine
 
@@ -229,7 +241,7 @@ class RrdWriter:
                 self._refuse(file, values, error, now)
             else:
                 stored += len(values)
-                file.delay = 0
+                self._take_again(file)
         self._queue.stored(stored)
         if stored:
             self._stored += stored

@@ -286,7 +286,10 @@ class _State(Collector):
 
 def _storage_families(backend: str, stats: Stats) -> Iterable[Metric]:
     updates = CounterMetricFamily(
-        "sflow_collector_rrd_updates", "Values for RRD files by outcome.", labels=("backend", "outcome")
+        "sflow_collector_rrd_updates",
+        "Values for RRD files that are stored (ok) or lost (dropped), and requests that failed, whose values wait "
+        "(error).",
+        labels=("backend", "outcome"),
     )
     for outcome, count in (("ok", stats.stored), ("error", stats.errors), ("dropped", stats.dropped)):
         updates.add_metric((backend, outcome), count)
@@ -294,6 +297,7 @@ def _storage_families(backend: str, stats: Stats) -> Iterable[Metric]:
     for name, text, value in (
         ("sflow_collector_rrd_queue_length", "Values that wait for the RRD engine.", stats.queued),
         ("sflow_collector_rrd_files", "RRD files that are written.", stats.files),
+        ("sflow_collector_rrd_files_refused", "RRD files that are refused now: their values wait.", stats.refused),
         ("sflow_collector_rrd_up", "Whether the RRD engine answers.", int(not stats.away)),
         ("sflow_collector_rrd_last_write_timestamp_seconds", "When values were stored last.", stats.last_write),
     ):

@@ -110,7 +110,7 @@ RRD = Row(
     (
         Graph(
             title="Values",
-            description="Values for RRD files by outcome.",
+            description="Values that are stored (ok) or lost (dropped), and requests that failed: their values wait.",
             unit="ops",
             queries=(Query(rate_of("collector_rrd_updates", by("outcome")), "{{outcome}}"),),
         ),
@@ -132,8 +132,11 @@ RRD = Row(
         ),
         Graph(
             title="Files",
-            description="RRD files that are written.",
-            queries=(Query(sum_of("rrd_files", by("instance")), "{{instance}}"),),
+            description="RRD files that are written, and those that are refused now.",
+            queries=(
+                Query(sum_of("rrd_files", by("instance")), "{{instance}}"),
+                Query(sum_of("rrd_files_refused", by("instance")), "{{instance}} refused"),
+            ),
         ),
     ),
     closed=True,

@@ -6,9 +6,11 @@ Rules (`agents`, `collector`) judge a page and know nothing of how it came; `ask
 from __future__ import annotations
 
 import json
+import sys
 import textwrap
+import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from .agents import AGENTS
 from .ask import Target, ask
@@ -21,6 +23,10 @@ RULES = (*AGENTS.all, *COLLECTOR.all)
 _ALWAYS = ("sflow_collector_build_info", "sflow_collector_start_time_seconds", "sflow_collector_services")
 FAMILIES = frozenset(_ALWAYS).union(*(rule.families for rule in RULES))
 WIDTH = 100
+COUNTED = frozenset({"kernel_drops", "refused", "address_shared"})
+"""Rules that judge what was counted, which may be past: a state keeps it over restarts."""
+PAUSE = 40.0
+"""Seconds until the second look at them: hsflowd sends each of its samples every 30, unless it is told otherwise."""
 
 
 def examine(page: Page) -> list[Finding]:
@@ -34,7 +40,15 @@ def visit(target: Target) -> tuple[str, list[Finding]]:
     answer = ask(target, FAMILIES)
     if isinstance(answer, Finding):
         return f"sflow_gmetrics at {target.url}", [answer]
-    return f"{_summary(answer)}, at {target.url}", examine(answer)
+    found = examine(answer)
+    if any(one.key in COUNTED and one.severity == PROBLEM for one in found):
+        print(f"Something was lost: looking again in {PAUSE:.0f} s, whether that goes on.", file=sys.stderr, flush=True)
+        time.sleep(PAUSE)
+        again = ask(target, FAMILIES)
+        if isinstance(again, Page):
+            answer = replace(again, earlier=answer)
+            found = examine(answer)
+    return f"{_summary(answer)}, at {target.url}", found
 
 
 def _summary(page: Page) -> str:

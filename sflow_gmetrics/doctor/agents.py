@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..names import safe_name
-from .page import REMARK, Page, Rules, duration, names, share
+from .page import PROBLEM, REMARK, Page, Rules, duration, names, share
 
 AGENTS = Rules()
 
@@ -187,13 +187,17 @@ def _twice(page: Page) -> Found:
 
 @AGENTS.rule("address_shared", "sflow_agent_address_conflicts_total")
 def _address_shared(page: Page) -> Found:
-    shared = [agent for agent, count in page.by("agent", "sflow_agent_address_conflicts_total").items() if count]
+    counts = page.by("agent", "sflow_agent_address_conflicts_total")
+    still = [agent for agent in counts if page.newly("sflow_agent_address_conflicts_total", agent=agent)]
+    shared = still or [agent for agent, count in counts.items() if count]
     if shared:
+        when = "are announced by two machines each" if still else f"had two machines, not in the last {page.between}"
         yield (
-            f"{len(shared)} agent addresses are announced by two machines each: {names(shared)}. The first to be heard "
-            "is shown, the other one is not.",
+            f"{len(shared)} agent addresses {when}: {names(shared)}. The first to be heard is shown, the other one is "
+            "not.",
             "The log names both hosts. Give each its own address with 'agent = eth0' or 'agent.cidr = 10.0.0.0/8' in "
             "/etc/hsflowd.conf; cloned machines often share one.",
+            PROBLEM if still else REMARK,
         )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import email.utils
+import http.client
+import re
 import socket
 import ssl
 import time
@@ -42,9 +44,7 @@ class Target:
         option: str = "--url",
     ) -> Target:
         """From what stands on a command line, the URL in `option`; it may hold USER:PASSWORD@. Raises InputError."""
-        parts = urllib.parse.urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InputError(f"{option}: {url!r} is not like http://HOST:PORT")
+        parts = _split(url, option)
         password = urllib.parse.unquote(parts.password or "")
         if password_file:
             try:
@@ -56,13 +56,39 @@ class Target:
         return cls(clean, user or urllib.parse.unquote(parts.username or ""), password, context)
 
     def fetch(self, path: str) -> tuple[str, str]:
-        """A page and its Date. Raises OSError (HTTPError among them)."""
+        """A page and its Date, without any proxy. Raises OSError (HTTPError and NotHTTPError among them)."""
         request = urllib.request.Request(self.url + path, headers={"Accept": "text/plain"})
         if self.user:
             word = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
             request.add_header("Authorization", f"Basic {word}")
-        with urllib.request.urlopen(request, timeout=PATIENCE, context=self.context) as answer:
-            return answer.read().decode("utf-8", "replace"), answer.headers.get("Date", "")
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self.context)
+        )
+        try:
+            with opener.open(request, timeout=PATIENCE) as answer:
+                return answer.read().decode("utf-8", "replace"), answer.headers.get("Date", "")
+        except ConnectionError:  # of which one is an HTTPException too
+            raise
+        except http.client.HTTPException as error:
+            raise NotHTTPError(f"what comes is no whole HTTP answer ({str(error)[:40]!r})") from None
+
+
+class NotHTTPError(OSError):
+    """Something else than HTTP, or half an answer, has come."""
+
+
+def _split(url: str, option: str) -> urllib.parse.SplitResult:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # an open bracket, or a port that is none
+        good = False
+    if not good or re.search(r"[\s\x00-\x1f\x7f]", url):
+        raise InputError(
+            f"{option}: {url!r} is not like http://HOST:PORT (a port from 1 to 65535, an IPv6 address in brackets, "
+            "no spaces)"
+        )
+    return parts
 
 
 def _tls(cacert: str, cert: str, key: str) -> ssl.SSLContext:
@@ -94,9 +120,9 @@ def ask(target: Target, families: Iterable[str]) -> Page | Finding:
 
 
 def _fetch_families(target: Target, families: Iterable[str]) -> tuple[str, str]:
-    """All that the collector says of itself, and of hosts and services what is asked for; else the whole page."""
+    """All that the collector says of itself, of hosts, services and pools what is asked for; else the whole page."""
     wanted = sorted({name for name in families if not name.startswith("sflow_collector_")})
-    query = [("level", "host"), ("level", "service"), *(("name[]", name) for name in wanted)]
+    query = [*(("level", level) for level in ("host", "service", "pool")), *(("name[]", name) for name in wanted)]
     try:
         hosts, _ = target.fetch(f"/metrics?{urllib.parse.urlencode(query)}")
         own, date = target.fetch("/metrics?level=collector")
@@ -141,6 +167,12 @@ def _unreachable(target: Target, error: Exception) -> Finding:
         do = "Give the authority that signed it: '--cacert FILE'; or let the certificate be renewed, if it has expired."
     elif isinstance(reason, socket.gaierror):
         do = f"The name {place.hostname} is not known here: 'getent hosts {place.hostname}'. Give an address instead."
+    elif isinstance(reason, NotHTTPError):
+        what = f"{target.url} is no address of sflow_gmetrics' web port: {reason}."
+        do = (
+            "Give the address of [web] listen: '--url http://HOST:9343'. If it is that one, it speaks TLS: try "
+            f"'--url https://{place.netloc}'."
+        )
     elif isinstance(reason, TimeoutError):
         do = "A firewall swallows the request, or the collector is busy: try on its own machine, and see its CPU."
     elif place.scheme == "https":

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from exporters.rrd_queue import TROUBLED_VALUES
+
+from ..collector import STREAMS_PER_AGENT
 from ..inputs.udp import OVERHEAD
-from .page import REMARK, Page, Rules, duration, names, share
+from ..limits import AGENT_MEMORY, FOLDED, OTHER_SOURCES
+from ..pools import OVERFLOW
+from .page import PROBLEM, REMARK, Page, Rules, duration, names, share
 
 COLLECTOR = Rules()
 
@@ -17,14 +22,29 @@ LOST_SHARE, LOST_LEAST = 0.001, 10
 
 Found = Iterable[tuple[str, ...]]
 
+_THE_AGENT = "Look in the log for the agent that sends so much, and stop or mend it"
 _REFUSED = {
     "not_allowed": "They are not in [sflow] allow. Add their network if they are yours; else keep them out with a "
     "firewall.",
     "agents": "Raise [sflow] agents, if they are yours; limit who is heard with [sflow] allow, if not.",
+    "memory": "Raise [sflow] memory, if the machine has it, or let fewer agents be heard with [sflow] allow.",
+    "memory_of_agent": f"{_THE_AGENT}: what is kept of one may take {AGENT_MEMORY >> 20} MiB.",
+    "sub_agents": f"{_THE_AGENT}: it has more than {STREAMS_PER_AGENT} sub-agents, or their numbers change.",
+    "sources_per_agent": f"{_THE_AGENT}: {OTHER_SOURCES} interfaces and the like are kept of one. If they are "
+    "services, raise [services] services_per_host.",
+    "services": "Exclude or rewrite in [services] names that come in great numbers, or raise '[services] "
+    f"services_per_host' and 'series': of services that have no names of their own {FOLDED:,} are kept.",
+    "forms": f"{_THE_AGENT}: its samples differ in what they consist of, more than those of a fleet do.",
+    "fault": "That is a fault of the collector. The log has the traceback and the bytes: report both, please.",
 }
+"""What to do, by the reason."""
 
 _LIMITS = {
     "sflow.agents": ("agents", "Keep out with [sflow] allow who is none of yours."),
+    "sflow.memory": (
+        "bytes kept of agents",
+        "Keep out with [sflow] allow who is none of yours; the log names an agent that sends too much.",
+    ),
     "services.services_per_host": (
         "services on one host",
         "Exclude or rewrite in [services] names that come in great numbers.",
@@ -45,15 +65,16 @@ def _sysctl(buffer: float) -> str:
     "sflow_collector_limit",
 )
 def _kernel_drops(page: Page) -> Found:
-    drops, came = page.sum("sflow_collector_kernel_drops_total"), page.sum("sflow_collector_datagrams_total")
+    counter, datagrams = "sflow_collector_kernel_drops_total", "sflow_collector_datagrams_total"
+    drops, new = page.sum(counter), page.newly(counter)
     if drops:
         wanted = 2 * page.limit("sflow.receive_buffer")
         yield (
-            f"The kernel has dropped {drops:,.0f} datagrams ({share(drops, drops + came)}): the receive buffer was "
-            "full.",
+            f"The kernel has dropped {drops:,.0f} datagrams ({share(drops, drops + page.sum(datagrams))})"
+            f"{page.lately(counter)}: the receive buffer was full.",
             f"Give it more room: {_sysctl(wanted)}, '[sflow] receive_buffer = {wanted:.0f}' in the configuration, then "
             "restart. If the collector's CPU is always full, give a part of the agents to a second collector.",
-            "problem" if drops > DROP_SHARE * (drops + came) else REMARK,
+            PROBLEM if new > DROP_SHARE * (new + page.newly(datagrams)) else REMARK,
         )
 
 
@@ -70,12 +91,14 @@ def _small_buffer(page: Page) -> Found:
 
 @COLLECTOR.rule("refused", "sflow_collector_dropped_total")
 def _refused(page: Page) -> Found:
-    for reason, count in sorted(page.by("reason", "sflow_collector_dropped_total").items()):
+    counter = "sflow_collector_dropped_total"
+    for reason, count in sorted(page.by("reason", counter).items()):
         if count:
+            harmless = reason == "not_allowed" or not page.newly(counter, reason=reason)
             yield (
-                f"{count:,.0f} datagrams or samples were passed over ({reason}).",
-                _REFUSED.get(reason, "Look in the log for the agent that sends so much, and stop or mend it."),
-                REMARK if reason == "not_allowed" else "problem",
+                f"{count:,.0f} datagrams or samples were passed over ({reason}){page.lately(counter, reason=reason)}.",
+                _REFUSED.get(reason, f"{_THE_AGENT}."),
+                REMARK if harmless else PROBLEM,
             )
 
 
@@ -93,13 +116,15 @@ def _near_limit(page: Page) -> Found:
             )
 
 
-@COLLECTOR.rule("folded", "sflow_collector_series_dropped_total")
+@COLLECTOR.rule("folded", "sflow_pool_service_hosts", "sflow_collector_series_dropped_total")
 def _folded(page: Page) -> Found:
-    dropped = page.by("reason", "sflow_collector_series_dropped_total")
-    if dropped.get("limit_host") or dropped.get("limit_total"):
+    hosts = page.sum("sflow_pool_service_hosts", service=OVERFLOW)
+    if hosts:
+        dropped = page.by("reason", "sflow_collector_series_dropped_total")
         yield (
-            f"There were more services than have room: {dropped.get('limit_host', 0.0):,.0f} series of hosts with too "
-            f"many, {dropped.get('limit_total', 0.0):,.0f} over all hosts. They are _other_ in their pool.",
+            f"On {hosts:,.0f} hosts there are more services than have room. They are {OVERFLOW} in their pool. "
+            f"Until now {dropped.get('limit_host', 0.0):,.0f} series were too many for their host, "
+            f"{dropped.get('limit_total', 0.0):,.0f} over all hosts.",
             "The log names the hosts. Exclude or rewrite in [services] names that come in great numbers, or raise "
             "'[services] services_per_host' and 'series'.",
         )
@@ -135,17 +160,29 @@ def _rrd_behind(page: Page) -> Found:
             )
 
 
+@COLLECTOR.rule("rrd_refused", "sflow_collector_rrd_files_refused")
+def _rrd_refused(page: Page) -> Found:
+    refused = page.sum("sflow_collector_rrd_files_refused")
+    if refused:
+        yield (
+            f"{refused:,.0f} RRD files are refused. Their values wait, the newest {TROUBLED_VALUES} of each.",
+            "The log says which and why. See whether the user sflow-gmetrics (with rrdcached: its user) may write "
+            "below [rrd] root, and whether the disk is full ('df'). A file of another step than [rrd] step has to be "
+            "moved away. What waits is then stored.",
+        )
+
+
 @COLLECTOR.rule("rrd_lost", "sflow_collector_rrd_updates_total")
 def _rrd_lost(page: Page) -> Found:
-    values = page.by("outcome", "sflow_collector_rrd_updates_total")
-    lost = values.get("error", 0.0) + values.get("dropped", 0.0)
-    if lost >= LOST_LEAST and lost > LOST_SHARE * sum(values.values()):
+    stored = page.sum("sflow_collector_rrd_updates_total", outcome="ok")
+    lost = page.sum("sflow_collector_rrd_updates_total", outcome="dropped")
+    if lost >= LOST_LEAST and lost > LOST_SHARE * (stored + lost):
         yield (
-            f"{lost:,.0f} RRD values ({share(lost, sum(values.values()))}) are lost: {values.get('error', 0.0):,.0f} "
-            f"were refused, {values.get('dropped', 0.0):,.0f} found no room in the queue or came too late.",
-            "The log names the files. A file of another step than [rrd] step has to be moved away; a queue that is "
-            "full "
-            "needs an engine that is not away, or a greater [rrd] queue.",
+            f"{lost:,.0f} RRD values ({share(lost, stored + lost)}) are lost: there was no room in the queue, their "
+            "file was refused for too long, or they came too late for it.",
+            "The log says which. A queue that is full needs an engine that is not away, or a greater [rrd] queue; a "
+            "file that is refused has to be mended or moved away. Values that come too late mean a clock that was "
+            "set back.",
         )
 
 

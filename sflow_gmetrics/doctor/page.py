@@ -29,12 +29,14 @@ class Finding:
 class Page:
     """The samples of a page by their name.
 
-    `now` is the collector's clock and `here` that of whoever asks, in seconds since the epoch.
+    `now` is the collector's clock and `here` that of whoever asks, in seconds since the epoch. `earlier` is the
+    page of a first look, which tells what is past from what goes on.
     """
 
     samples: Mapping[str, tuple[tuple[Labels, float], ...]]
     now: float
     here: float
+    earlier: Page | None = None
 
     @classmethod
     def parse(cls, text: str, now: float, here: float | None = None) -> Page:
@@ -61,6 +63,21 @@ class Page:
         for found, value in self.each(name, **labels):
             sums[found.get(label, "")] = sums.get(found.get(label, ""), 0.0) + value
         return sums
+
+    def newly(self, name: str, **labels: str) -> float:
+        """By how much a sum of counters has grown since the first look; all of it where there was none."""
+        now, then = self.sum(name, **labels), self.earlier.sum(name, **labels) if self.earlier else 0.0
+        return now - then if now >= then else now
+
+    @property
+    def between(self) -> str:
+        """How long ago the first look was; "" where there was none."""
+        return duration(self.now - self.earlier.now) if self.earlier else ""
+
+    def lately(self, name: str, **labels: str) -> str:
+        """How much of a sum is new, as the end of a sentence; nothing where there was no first look."""
+        new = self.newly(name, **labels)
+        return f", {f'{new:,.0f}' if new else 'none'} of them in the last {self.between}" if self.earlier else ""
 
     def limit(self, key: str) -> float:
         """What the configuration sets for a key; 0 where the page does not say."""

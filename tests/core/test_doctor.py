@@ -12,6 +12,7 @@ import pytest
 from exporters import prometheus
 from exporters.families import EXTRAS
 from sflow_gmetrics import Collector
+from sflow_gmetrics.config import Config, ServicesConfig
 from sflow_gmetrics.doctor import RULES, Finding, Page, examine, report, report_json
 from sflow_gmetrics.doctor.page import duration, names, share
 from sflow_gmetrics.tables import family_rows
@@ -27,10 +28,12 @@ sflow_collector_kernel_drops_total 0
 sflow_collector_receive_buffer_bytes 4194304
 sflow_collector_limit{{key="sflow.receive_buffer"}} 4194304
 sflow_collector_limit{{key="sflow.agents"}} 20000
+sflow_collector_limit{{key="sflow.memory"}} 4294967296
 sflow_collector_limit{{key="services.services_per_host"}} 500
 sflow_collector_limit{{key="services.series"}} 2000000
 sflow_collector_limit{{key="rrd.queue"}} 1000000
 sflow_collector_limit_used{{key="sflow.agents"}} 2
+sflow_collector_limit_used{{key="sflow.memory"}} 48000
 sflow_collector_limit_used{{key="services.services_per_host"}} 1
 sflow_collector_limit_used{{key="services.series"}} 16
 sflow_collector_series_dropped_total{{reason="excluded"}} 99
@@ -40,8 +43,11 @@ sflow_collector_dropped_total{{reason="not_allowed"}} 0
 sflow_collector_agents{{state="up"}} 2
 sflow_collector_agents{{state="down"}} 0
 sflow_collector_services{{pool="web"}} 2
+sflow_pool_service_hosts{{pool="web",service="nginx.service",kind="systemd"}} 2
+sflow_pool_service_hosts{{pool="web",service="_other_",kind="other"}} 0
 sflow_collector_rrd_up 1
 sflow_collector_rrd_queue_length 7
+sflow_collector_rrd_files_refused 0
 sflow_collector_rrd_last_write_timestamp_seconds {NOW - 15}
 sflow_collector_rrd_updates_total{{backend="rrdcached",outcome="ok"}} 1000
 sflow_collector_rrd_updates_total{{backend="rrdcached",outcome="error"}} 0
@@ -88,6 +94,9 @@ def page(*changes: str, without: str = "", here: float = NOW) -> Page:
     return Page.parse(text, NOW, here)
 
 
+FOLDED = 'sflow_pool_service_hosts{pool="web",service="_other_",kind="other"} 3'
+CONFLICTS = 'sflow_agent_address_conflicts_total{agent="10.0.0.%d"} %d'
+KERNEL = "sflow_collector_kernel_drops_total"
 DROPPED = 'sflow_collector_dropped_total{reason="%s"} 5'
 CASES: dict[str, list[tuple[Page, str, str]]] = {
     "no_agent": [
@@ -162,7 +171,14 @@ CASES: dict[str, list[tuple[Page, str, str]]] = {
     ],
     "refused": [
         (page(DROPPED % "agents"), "5 datagrams or samples were passed over (agents)", "[sflow] agents"),
-        (page(DROPPED % "sub_agents"), "(sub_agents)", "log"),
+        (page(DROPPED % "memory"), "(memory)", "Raise [sflow] memory"),
+        (page(DROPPED % "memory_of_agent"), "(memory_of_agent)", "128 MiB"),
+        (page(DROPPED % "sub_agents"), "(sub_agents)", "16 sub-agents"),
+        (page(DROPPED % "sources_per_agent"), "(sources_per_agent)", "raise [services] services_per_host"),
+        (page(DROPPED % "services"), "(services)", "'[services] services_per_host' and 'series'"),
+        (page(DROPPED % "forms"), "(forms)", "differ in what they consist of"),
+        (page(DROPPED % "fault"), "(fault)", "a fault of the collector"),
+        (page(DROPPED % "of_another_version"), "(of_another_version)", "Look in the log for the agent"),
         (page(DROPPED % "not_allowed"), "(not_allowed)", "[sflow] allow"),
     ],
     "near_limit": [
@@ -170,6 +186,11 @@ CASES: dict[str, list[tuple[Page, str, str]]] = {
             page('sflow_collector_limit_used{key="sflow.agents"} 18000'),
             "18,000 agents; [sflow] agents = 20000",
             "allow",
+        ),
+        (
+            page('sflow_collector_limit_used{key="sflow.memory"} 4000000000'),
+            "4,000,000,000 bytes kept of agents; [sflow] memory = 4294967296",
+            "'[sflow] memory'",
         ),
         (
             page('sflow_collector_limit_used{key="services.services_per_host"} 450'),
@@ -181,13 +202,14 @@ CASES: dict[str, list[tuple[Page, str, str]]] = {
     ],
     "folded": [
         (
-            page('sflow_collector_series_dropped_total{reason="limit_host"} 16'),
-            "16 series of hosts with too many, 0 over all hosts",
+            page(FOLDED, 'sflow_collector_series_dropped_total{reason="limit_host"} 16'),
+            "On 3 hosts there are more services than have room. They are _other_ in their pool. "
+            "Until now 16 series were too many for their host, 0 over all hosts.",
             "'[services] services_per_host' and 'series'",
         ),
         (
-            page('sflow_collector_series_dropped_total{reason="limit_total"} 16'),
-            "0 series of hosts with too many, 16 over all hosts",
+            page(FOLDED, 'sflow_collector_series_dropped_total{reason="limit_total"} 16'),
+            "0 series were too many for their host, 16 over all hosts.",
             "rewrite",
         ),
     ],
@@ -216,14 +238,12 @@ CASES: dict[str, list[tuple[Page, str, str]]] = {
     "rrd_lost": [
         (
             page('sflow_collector_rrd_updates_total{backend="rrdcached",outcome="dropped"} 1000'),
-            "1,000 RRD values (50 %) are lost: 0 were refused, 1,000 found no room",
+            "1,000 RRD values (50 %) are lost: there was no room",
             "[rrd] queue",
         ),
-        (
-            page('sflow_collector_rrd_updates_total{backend="rrdcached",outcome="error"} 10'),
-            "10 were refused",
-            "step",
-        ),
+    ],
+    "rrd_refused": [
+        (page("sflow_collector_rrd_files_refused 12"), "12 RRD files are refused. Their values wait", "'df'"),
     ],
     "source_down": [
         (page('sflow_collector_source_up{source="paris"} 0'), "do not answer: paris.", "trusted_hosts"),
@@ -285,6 +305,23 @@ def test_a_rule_finds_what_is_wrong_and_says_what_to_do(key: str, sick: Page, wh
     assert do in found.do
 
 
+def test_every_reason_has_a_cure_of_its_own() -> None:
+    text = prometheus.render(Collector().snapshot(NOW)).decode()
+    reasons = {labels["reason"] for labels, _ in Page.parse(text, NOW).each("sflow_collector_dropped_total")}
+    sick = page(*(DROPPED % reason for reason in reasons))
+    cures = {one.do for one in examine(sick) if one.key == "refused"}
+    assert len(cures) == len(reasons)
+    assert not any(one.endswith("stop or mend it.") for one in cures)
+
+
+def test_every_limit_that_the_page_shows_is_watched() -> None:
+    text = prometheus.render(Collector().snapshot(NOW)).decode()
+    for labels, _ in Page.parse(text, NOW).each("sflow_collector_limit_used"):
+        key = labels["key"]
+        full = page(f'sflow_collector_limit_used{{key="{key}"}} 1e10')
+        assert [one.key for one in examine(full)] == ["near_limit"], key
+
+
 def test_every_rule_has_a_case() -> None:
     assert set(CASES) == {rule.key for rule in RULES}
     assert len(CASES) == len(RULES)
@@ -307,6 +344,14 @@ def test_every_family_that_is_looked_at_is_one_that_somebody_gives() -> None:
             assert name in known or name.removesuffix("_total") in known, (rule.key, name)
 
 
+def test_rrd_requests_that_failed_are_no_lost_values() -> None:
+    failed = 'sflow_collector_rrd_updates_total{backend="rrdcached",outcome="error"} %d'
+    dropped = 'sflow_collector_rrd_updates_total{backend="rrdcached",outcome="dropped"} 20'
+    assert examine(page(failed % 5000)) == []
+    (found,) = examine(page(failed % 5000, dropped))
+    assert "20 RRD values (2 %) are lost" in found.what, "a share of the values, not of the requests"
+
+
 def test_what_may_be_so_is_no_problem() -> None:
     sick = page("sflow_collector_kernel_drops_total 1", DROPPED % "not_allowed", "sflow_collector_rrd_up 0")
     assert [(one.key, one.severity) for one in examine(sick)] == [
@@ -314,6 +359,49 @@ def test_what_may_be_so_is_no_problem() -> None:
         ("kernel_drops", "remark"),
         ("refused", "remark"),
     ]
+
+
+PAST = (f"{KERNEL} 300", DROPPED % "memory", CONFLICTS % (2, 9), CONFLICTS % (3, 9))
+LATER = [
+    ((), [("kernel_drops", "remark"), ("refused", "remark"), ("address_shared", "remark")]),
+    ((f"{KERNEL} 400",), [("kernel_drops", "problem"), ("refused", "remark"), ("address_shared", "remark")]),
+    ((f"{KERNEL} 301", "sflow_collector_datagrams_total 900000"), [("kernel_drops", "remark")]),
+    (('sflow_collector_dropped_total{reason="memory"} 6',), [("refused", "problem")]),
+    ((CONFLICTS % (3, 10),), [("address_shared", "problem")]),
+]
+
+
+@pytest.mark.parametrize(("growth", "wanted"), LATER, ids=["nothing", "drops", "a drop", "memory", "conflict"])
+def test_what_is_past_is_a_remark_and_what_goes_on_a_problem(
+    growth: tuple[str, ...], wanted: list[tuple[str, str]]
+) -> None:
+    first = page(*PAST)
+    assert {one.severity for one in examine(first)} == {"problem"}
+    again = replace(page(*PAST, *growth), earlier=replace(first, now=NOW - 40))
+    assert {(one.key, one.severity) for one in examine(again)} >= set(wanted)
+
+
+def test_it_is_said_how_much_is_new() -> None:
+    first = replace(page(*PAST), now=NOW - 40)
+    past = {one.key: one.what for one in examine(replace(page(*PAST), earlier=first))}
+    assert "dropped 300 datagrams (0.3 %), none of them in the last 40 seconds: the" in past["kernel_drops"]
+    assert "passed over (memory), none of them in the last 40 seconds." in past["refused"]
+    assert (
+        "2 agent addresses had two machines, not in the last 40 seconds: 10.0.0.2, 10.0.0.3." in past["address_shared"]
+    )
+    more = page(*PAST, f"{KERNEL} 1500", CONFLICTS % (3, 10))
+    still = {one.key: one.what for one in examine(replace(more, earlier=first))}
+    assert ", 1,200 of them in the last 40 seconds" in still["kernel_drops"]
+    assert "1 agent addresses are announced by two machines each: 10.0.0.3." in still["address_shared"]
+
+
+def test_a_collector_that_has_begun_anew_between_two_looks_counts_from_nothing() -> None:
+    again = replace(page(f"{KERNEL} 200"), earlier=page(f"{KERNEL} 300"))
+    assert [(one.key, one.severity) for one in examine(again)] == [("kernel_drops", "problem")]
+
+
+def test_services_that_had_no_room_and_have_it_now_are_well() -> None:
+    assert examine(page('sflow_collector_series_dropped_total{reason="limit_host"} 16')) == []
 
 
 @pytest.mark.parametrize(
@@ -402,6 +490,20 @@ def test_two_machines_of_one_agent_address_are_found() -> None:
     found = twins(name="web-2")
     assert set(found) == {"address_shared"}
     assert "announced by two machines each: 10.0.0.1." in found["address_shared"].what
+
+
+def test_services_that_are_folded_are_found_until_they_are_gone() -> None:
+    collector = Collector(Config(services=ServicesConfig(services_per_host=1)))
+    one = Sender(collector)
+
+    def go(first: int, *indices: int) -> dict[str, Finding]:
+        for n in range(first, first + 30):
+            one.send(host(n), *(service(n, f"s{index}.service", index, cpuTime=n, rd_bytes=n) for index in indices))
+            one.tick(20)
+        return seen(collector, one.now)
+
+    assert "On 1 hosts there are more services than have room." in go(1, 1, 2)["folded"].what
+    assert go(31, 1).keys() == {"near_limit"}
 
 
 def test_a_host_without_services_and_one_without_io_are_found() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 import json
 import re
 import socket
+import socketserver
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -15,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from sflow_gmetrics import cli
+from sflow_gmetrics import cli, doctor
 from sflow_gmetrics.doctor import Finding, Target, visit
 from sflow_gmetrics.errors import InputError
 from tests.core.test_app import config, number, running, send
@@ -113,6 +115,40 @@ def test_hosts_and_the_collector_are_asked_for_apart() -> None:
     assert [path.partition("&")[0] for path in asked] == ["/-/ready", "/metrics?level=host", "/metrics?level=collector"]
 
 
+LITTLE = """
+sflow_collector_build_info{version="1.2.3",python="3.11.2"} 1
+sflow_collector_datagrams_total 100000
+sflow_collector_agents{state="up"} 2
+sflow_collector_kernel_drops_total %d
+"""
+
+
+@pytest.mark.parametrize(("growth", "status"), [(0, 0), (500, 1)], ids=["past", "goes on"])
+def test_what_was_counted_is_looked_at_twice(
+    growth: int, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "PAUSE", 0.0)
+    looks = itertools.count()
+
+    def answer(request: BaseHTTPRequestHandler) -> tuple[int, str]:
+        if "collector" not in request.path:
+            return 200, ""
+        return 200, LITTLE % (500 + growth * next(looks))
+
+    with answering(answer) as place:
+        assert cli.main(["doctor", "--url", f"http://{place}"]) == status
+    out, err = capsys.readouterr()
+    assert next(looks) == 2
+    assert f"{growth or 'none'} of them in the last" in " ".join(out.split())
+    assert err == "Something was lost: looking again in 0 s, whether that goes on.\n"
+
+
+def test_a_collector_that_is_well_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "PAUSE", 1e9)
+    with answering(lambda request: (200, LITTLE % 0 if "collector" in request.path else "")) as place:
+        assert visit(Target.of(f"http://{place}"))[1] == []
+
+
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("tls"))
@@ -152,10 +188,73 @@ def test_a_file_that_is_no_certificate(option: str, tmp_path: Path) -> None:
             Target.of("https://host", **{option: str(tmp_path / name)})
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:9343", "ftp://host", "http://", "/-/ready"])
-def test_an_address_that_is_none(url: str) -> None:
-    with pytest.raises(InputError, match="--url"):
-        Target.of(url)
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("127.0.0.1:9343", "ftp://host", "http://", "/-/ready", "http://a b/", "http://a\nb/", "http://[::1"),
+        *("http://127.0.0.1:abc", "http://127.0.0.1:99999", "http://127.0.0.1:0"),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("words", [["doctor", "--url"], ["views", "--output", "none", "--from"]], ids=" ".join)
+def test_an_address_that_is_none(words: list[str], url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*words, url]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"sflow-gmetrics: {words[-1]}: {url!r} is not like http://HOST:PORT")
+
+
+@contextlib.contextmanager
+def saying(words: bytes) -> Iterator[str]:
+    """A server that says this to everybody, and its URL."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+            self.request.sendall(words)
+
+    with socketserver.ThreadingTCPServer((HOME, 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"http://{HOME}:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (b'<?xml version="1.0"?>\n<GANGLIA_XML>\n', "'<?xml version"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "'SSH-2.0-OpenSSH_9.2"),
+        (b"\x15\x03\x03\x00\x02\x02\n", r"'\x15\x03"),
+        (b"x" * 70_000, "'got more than 65536 bytes"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf", "'IncompleteRead(4 bytes read"),
+    ],
+    ids=["gmond", "ssh", "TLS", "endless", "half"],
+)
+def test_a_port_that_speaks_no_http(words: bytes, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with saying(words) as url:
+        found = found_at(url)
+        assert (
+            f"{url} is no address of sflow_gmetrics' web port: what comes is no whole HTTP answer ({shown}"
+            in found.what
+        )
+        assert "[web] listen" in found.do
+        assert cli.main(["views", "--output", "none", "--from", url]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"sflow-gmetrics: --from: {url}/-/views: what comes is no whole HTTP answer ({shown}")
+
+
+def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    proxy = f"http://{HOME}:{free_port()}"
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, proxy)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with answering(lambda request: (200, "{}" if "views" in request.path else HEALTHY)) as place:
+        about, _ = visit(Target.of(f"http://{place}"))
+        assert cli.main(["views", "--output", str(tmp_path), "--from", f"http://{place}"]) == 0
+    assert about.startswith("sflow_gmetrics 1.2.3")
 
 
 def test_a_password_file_that_is_not_there(tmp_path: Path) -> None:

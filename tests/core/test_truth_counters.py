@@ -192,7 +192,7 @@ WITH_PACKETS = ("virt_net_io", *SERVICE_STRUCTURES)
     ],
 )
 def test_bytes_say_whether_packets_have_wrapped(
-    gap: int, before: int, after: dict[str, int], added: int | None
+    gap: int, before: int, after: dict[str, Any], added: int | None
 ) -> None:
     """Bytes have 64 bits: if they fall, all was reset; after so long that all is possible, they must have grown."""
     sender = Sender(Collector())

@@ -258,14 +258,27 @@ def test_a_file_that_is_refused_holds_up_nobody_and_heals(made: bool) -> None:
         run(one, number, number + 1)
     ours = [str(number) for number in range(0 if made else 1, 9)]
     assert engine.numbers(path_of(2)) == ours
-    assert one.stats.queued == 8
+    assert (one.stats.queued, one.stats.refused, one.stats.dropped) == (8, 1, 0)
     assert 5 <= one.stats.errors <= 8
     why = "Read-only file system" if made else "No space left on device"
     assert one.take_notes()["refused"] == (one.stats.errors, f"{path_of(1)}: {why}")
     engine.refused = set()
     run(one, 9, 14)
     assert engine.numbers(path_of(1)) == ours
-    assert one.stats.queued == 0
+    assert (one.stats.queued, one.stats.refused, one.stats.dropped) == (0, 0, 0)
+
+
+def test_a_file_that_is_mended_is_refused_no_more_also_when_nothing_waits_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "1.rrd"
+    path.write_text("no RRD file", "utf-8")
+    one = writer(FakeEngine(), queue=1)
+    one.add([Update(str(path), tick(1), "1", KIND)])
+    one.flush(tick(1))
+    assert one.stats.refused == 1
+    one.add(values([2], 2))  # for which the value of the first has to go
+    path.unlink()
+    run(one, 2, 4)
+    assert (one.stats.refused, one.stats.dropped) == (0, 1)
 
 
 def test_a_file_that_is_refused_keeps_only_its_newest_values() -> None:
@@ -392,7 +405,7 @@ def test_every_value_is_stored_once_and_in_order_or_counted_as_dropped(
             do[action](argument)
     engine.away, engine.cut, engine.refused = False, -1, set()
     wait(4 * rrd_writer.LONGEST_TROUBLE + 4 * write_every)
-    assert one.stats.queued == 0
+    assert (one.stats.queued, one.stats.refused) == (0, 0)
     assert one.stats.away == ""
     stored = 0
     for path, times in added.items():

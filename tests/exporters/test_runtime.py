@@ -17,11 +17,12 @@ from exporters.selection import Selection
 from sflow_gmetrics.remote import Remote
 from tests.exporters.trees import snapshot
 
-STATS = Stats(stored=7, errors=2, queued=3, dropped=4, files=5, created=6, last_write=1234.5, away="")
+STATS = Stats(stored=7, errors=2, queued=3, dropped=4, files=5, refused=9, created=6, last_write=1234.5, away="")
 REMOTES = (Remote("far", 5.0, 0.25), Remote("near", 0.0, 1.5, "refuses the connection"))
 STORAGE = {
     "sflow_collector_rrd_queue_length",
     "sflow_collector_rrd_files",
+    "sflow_collector_rrd_files_refused",
     "sflow_collector_rrd_up",
     "sflow_collector_rrd_last_write_timestamp_seconds",
 }
@@ -60,7 +61,7 @@ def test_the_page_with_its_own_families_can_be_read(openmetrics: bool) -> None:
     backend = ("backend", "rrdcached")
     for outcome, count in (("ok", 7), ("error", 2), ("dropped", 4)):
         assert found["sflow_collector_rrd_updates_total", (backend, ("outcome", outcome))] == count
-    assert [found[name, ()] for name in sorted(STORAGE)] == [5, 1234.5, 3, 1]
+    assert [found[name, ()] for name in sorted(STORAGE)] == [5, 9, 1234.5, 3, 1]
     for source, up, seconds in (("far", 1, 0.25), ("near", 0, 1.5)):
         assert found["sflow_collector_source_up", (("source", source),)] == up
         assert found["sflow_collector_source_poll_duration_seconds", (("source", source),)] == seconds

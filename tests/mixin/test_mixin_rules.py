@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.mixin.promql import MIXIN, RULES, families, metric_names, rules
+from sflow_gmetrics.config import SflowConfig
+from sflow_gmetrics.inputs.udp import OVERHEAD
+from tests.mixin.promql import MIXIN, ROOT, RULES, families, metric_names, rules
 
 UNIT_TESTS = Path(__file__).parent / "rules.test.yml"
+README = ROOT / "README.md"
 ALERTS = rules("alert")
 RECORDED = rules("record")
 
@@ -81,6 +84,16 @@ def test_a_rule_reads_what_there_is(name: str, rule: dict[str, str]) -> None:
     names = metric_names(rule["expr"])
     assert names
     assert names <= families() | set(RECORDED), f"{name} reads what nobody gives"
+
+
+def test_the_buffer_that_is_advised_is_what_the_program_then_asks_for() -> None:
+    text = ALERTS["SflowKernelDrops"]["annotations"]["description"]
+    buffer, most = (int(number) for number in re.findall(r"(?:receive_buffer = |rmem_max=)(\d+)", text))
+    assert buffer == 2 * SflowConfig().receive_buffer
+    assert most == OVERHEAD * buffer
+    line = next(one for one in README.read_text("utf-8").splitlines() if one.startswith("sysctl"))
+    default, other, of_other = map(int, re.findall(r"\d{4,}", line))
+    assert (default, of_other) == (OVERHEAD * SflowConfig().receive_buffer, OVERHEAD * other)
 
 
 @pytest.mark.parametrize("name", rules("record", MIXIN / "rules" / "recording.yml"))
