@@ -295,6 +295,16 @@ def test_the_image_runs_as_nobody() -> None:
     assert not {"RUN", "COPY", "ADD", "USER"} & {word for word, _ in after}, "nothing is done as root any more"
 
 
+def test_the_user_of_the_image_can_make_the_directory_of_its_state() -> None:
+    directory = Path(load_config(DEPLOY / "sflow-gmetrics.toml").state.directory)  # serve makes this one, not its parent
+    uid, gid = last("USER").split(":")
+    words = list(instructions())
+    final = words[max(index for index, (word, _) in enumerate(words) if word == "FROM") :]
+    commands = [shlex.split(rest) for word, rest in final if word == "RUN"]
+    owner = f"--owner={uid} --group={gid} --mode=750".split()
+    assert ["install", "--directory", *owner, str(directory.parent)] in commands
+
+
 def test_the_ports_of_the_image_are_the_default_ones() -> None:
     config = load_config(DEPLOY / "sflow-gmetrics.toml")
     web = config.web.listen[0]
