@@ -17,6 +17,7 @@ from typing import Any
 
 from exporters.families import EXTRAS
 from exporters.remote_writer import check_store
+from exporters.runtime_families import RUNTIME
 from exporters.view_files import write_views
 from exporters.web_security import load_settings
 
@@ -390,5 +391,5 @@ def _where(listen: tuple[str, ...]) -> str:
 
 
 def _metrics(_options: argparse.Namespace) -> int:
-    print(metrics_text(EXTRAS))
+    print(metrics_text((*EXTRAS, *RUNTIME)))
     return 0

@@ -227,7 +227,7 @@ def test_it_is_said_where_no_python_is_left_for_the_service(tmp_path: Path) -> N
     for name in ("bash", "env", "sed"):
         (tools / name).symlink_to(shutil.which(name) or "")
     path = os.pathsep.join(map(str, tmp_path.iterdir()))
-    words = [tools / "bash", ROOT / "tools/setup-system", "service-python"]
+    words = [str(tools / "bash"), str(ROOT / "tools/setup-system"), "service-python"]
     done = subprocess.run(words, capture_output=True, text=True, check=False, env={"PATH": path})
     assert (done.returncode, done.stdout) == (1, "")
     assert "that a service can run" in done.stderr
@@ -296,13 +296,13 @@ def test_the_image_runs_as_nobody() -> None:
 
 
 def test_the_user_of_the_image_can_make_the_directory_of_its_state() -> None:
-    directory = Path(load_config(DEPLOY / "sflow-gmetrics.toml").state.directory)  # serve makes this one, not its parent
+    directory = Path(load_config(DEPLOY / "sflow-gmetrics.toml").state.directory)
     uid, gid = last("USER").split(":")
     words = list(instructions())
     final = words[max(index for index, (word, _) in enumerate(words) if word == "FROM") :]
     commands = [shlex.split(rest) for word, rest in final if word == "RUN"]
     owner = f"--owner={uid} --group={gid} --mode=750".split()
-    assert ["install", "--directory", *owner, str(directory.parent)] in commands
+    assert ["install", "--directory", *owner, str(directory.parent)] in commands  # serve makes what is in it
 
 
 def test_the_ports_of_the_image_are_the_default_ones() -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from exporters.families import EXTRAS
+from exporters.runtime_families import RUNTIME
 from exporters.web_config import HEADERS, HttpConfig, RateLimitConfig, TlsConfig, read_web_config
 from exporters.web_tls import CLIENT_AUTH, CURVES
 from sflow_gmetrics import cli
@@ -59,7 +60,7 @@ TABLES: Mapping[tuple[Path, str], Callable[[], str]] = {
     (README, "structures in short"): short_structures,
     (METRICS, "structures"): structures_table,
     (METRICS, "metrics"): ganglia_table,
-    (METRICS, "families"): lambda: families_table(EXTRAS),
+    (METRICS, "families"): lambda: families_table((*EXTRAS, *RUNTIME)),
 }
 
 

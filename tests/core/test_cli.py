@@ -21,7 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from exporters.families import EXTRAS
+from exporters.runtime import page_name
+from exporters.runtime_families import RUNTIME
 from sflow_gmetrics.config import parse_config
 from sflow_gmetrics.datagram import decode_datagram
 from sflow_gmetrics.inspect import datagram_json
@@ -352,6 +356,35 @@ def test_metrics_lists_every_structure() -> None:
     assert all(structure.name in result.stdout for structure in COUNTER_RECORDS.values())
     assert "sflow_pool_service_cpu_seconds_total" in result.stdout
     assert "vcpu_util" in result.stdout
+
+
+EVERY_PART = """
+[gmetad]
+sources = [{ name = "other", addresses = ["127.0.0.1:1"] }]
+[rrd]
+root = "rrd"
+rrdcached = "unix:/nowhere"
+[state]
+directory = "state"
+[[remote_write]]
+url = "http://127.0.0.1:1/"
+"""
+"""What has families of its own; the others need not be there."""
+
+
+def test_metrics_lists_what_a_page_says_of_the_program_itself(tmp_path: Path) -> None:
+    (tmp_path / "web.yml").touch()
+    with serving(tmp_path, EVERY_PART, CONFIG + 'config_file = "web.yml"\n') as ours:
+        wait_for("the poll of a source", lambda: b"\nsflow_collector_source_up" in ours.page())
+        page = ours.page("/metrics?level=collector").decode()
+    listed = run("metrics").stdout
+    declared = {one.name: one for one in (*EXTRAS, *RUNTIME)}
+    shown = {page_name(family): family for family in parse_text(page)}
+    assert {one.name for one in RUNTIME} <= set(shown)
+    for name, family in shown.items():
+        assert re.search(rf"^{name}  ", listed, re.MULTILINE), name
+        assert (family.type, family.documentation) == (declared[name].type, declared[name].help)
+        assert all(set(sample.labels) == set(declared[name].labels) for sample in family.samples), name
 
 
 # --- serve
