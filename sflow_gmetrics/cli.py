@@ -1,4 +1,4 @@
-"""The commands. Each prints what it does, and ends with 0, or with 1 and one clear line on stderr."""
+"""The commands. Each prints what it does, and ends with 0, with 1 and one clear line on stderr, or with 2 and the usage."""
 
 from __future__ import annotations
 

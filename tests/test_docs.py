@@ -222,6 +222,21 @@ def test_every_command_and_option_is_documented_and_no_other() -> None:
     assert {one for one in found if one[1]} == {one for one in expected if one[1]}
 
 
+def test_every_exit_status_is_documented_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_options: argparse.Namespace) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "set_up_log", lambda _config: None)
+    found = {cli.main(["metrics"]), cli.main(["check-config", "/nowhere"])}
+    with pytest.raises(SystemExit) as usage:
+        cli.main([])
+    monkeypatch.setattr(cli, "_metrics", interrupted)
+    assert usage.value.code == 2
+    found |= {2, cli.main(["metrics"])}
+    documented = re.findall(r"^- `(\d+)`: ", section("## Commands"), re.MULTILINE)
+    assert sorted(map(int, documented)) == sorted(found) == [0, 1, 2, 130]
+
+
 def shell_commands() -> list[list[str]]:
     """The words of every call of the program in the shell blocks."""
     calls = re.findall(r"(?:^|[|/] ?)sflow-gmetrics (.*?)$", "\n".join(blocks("sh")), re.MULTILINE)
