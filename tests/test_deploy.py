@@ -138,6 +138,12 @@ def test_there_is_a_socket_for_every_port() -> None:
     assert {name: int(address.rpartition(":")[2]) for name, address in found.items()} == PORTS
 
 
+def test_the_service_is_stopped_before_a_socket_is_started() -> None:
+    started = re.findall(r"^(.*)\n(?=.*enable --now \S+\.socket)", README, re.MULTILINE)
+    assert started
+    assert set(started) == {f"systemctl stop {SERVICE.name}"}
+
+
 def test_the_user_of_the_service_can_be_made(tmp_path: Path, require_program: Programs) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can make a user, even below another directory")
