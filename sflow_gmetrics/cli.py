@@ -9,6 +9,7 @@ import json
 import logging
 import math
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -204,6 +205,7 @@ def _serve(options: argparse.Namespace) -> int:
         log_format, level = options.log_format or config.log.format, options.log_level or config.log.level
         return replace(config, log=LogConfig(log_format, level))
 
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # it waits until the program can read its file again
     config = read()
     set_up_log(config.log)
     if options.demo:

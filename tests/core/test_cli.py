@@ -464,6 +464,20 @@ def test_serve_ends_soon_and_well(tmp_path: Path, number: signal.Signals) -> Non
         assert "Traceback" not in program.said()
 
 
+def test_a_reload_that_is_asked_for_too_early_is_done_after_the_start(tmp_path: Path) -> None:
+    file, newer = tmp_path / "serve.toml", tmp_path / "newer.toml"
+    newer.write_text(CONFIG.replace("e2e", "newer"))
+    os.mkfifo(file)
+    with running(command("serve", "--config", str(file)), tmp_path / "log", env=environment()) as program:
+        with file.open("w") as pipe:  # opened as soon as `serve` reads it
+            program.process.send_signal(signal.SIGHUP)
+            newer.replace(file)
+            pipe.write(CONFIG)
+        ours = served(program)
+        wait_for("the other configuration", lambda: b'CLUSTER NAME="newer"' in ours.xml())
+        assert "has been read again and is in use" in program.said()
+
+
 def _half_a_request(url: str) -> socket.socket:
     host, _, port = url.removeprefix("http://").rpartition(":")
     connection = socket.create_connection((host, int(port)))
