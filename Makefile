@@ -65,8 +65,10 @@ INSTALL_FILE := install -D -m 644
 
 .PHONY: install install-files
 
+# venv leaves links as they are: those of an earlier installation may lead to another Python
 install: install-files
-	umask 022; "$$(tools/setup-system python)" -m venv $(PREFIX)/lib/sflow-gmetrics
+	umask 022; python=$$(tools/setup-system service-python) && \
+	  rm -f $(PREFIX)/lib/sflow-gmetrics/bin/python* && "$$python" -m venv $(PREFIX)/lib/sflow-gmetrics
 	umask 022; $(PREFIX)/lib/sflow-gmetrics/bin/python -m pip --disable-pip-version-check install --quiet --upgrade .
 	mkdir -p $(PREFIX)/bin
 	ln -sf ../lib/sflow-gmetrics/bin/sflow-gmetrics $(PREFIX)/bin/sflow-gmetrics

@@ -16,6 +16,7 @@ from sflow_gmetrics.errors import QueryError
 from sflow_gmetrics.structures import COUNTER_RECORDS
 
 from .families import EXTRAS
+from .runtime_families import RUNTIME
 from .selection import Selection
 
 SHARDS = 1_000
@@ -41,15 +42,15 @@ FAMILIES = frozenset(
     )
 )
 """The name of every family that a snapshot can have."""
+NAMES = tuple(sorted(FAMILIES.union(one.name for one in RUNTIME)))
+"""The name of every family that a page can have."""
 
 
-def parse_metrics_query(
-    parameters: Iterable[tuple[str, str]], config: Config, others: Collection[str] = ()
-) -> Selection:
-    """The selection of /metrics; `others` are families that are no snapshot's. Raises QueryError."""
+def parse_metrics_query(parameters: Iterable[tuple[str, str]], config: Config) -> Selection:
+    """The selection of /metrics. Raises QueryError."""
     given = collect_parameters(parameters, METRICS)
     base = Selection.of(config)
-    selection = _with_families(base, given, others)
+    selection = _with_families(base, given)
     if "pool" in given:
         levels = selection.levels if "level" in given else selection.levels - {"collector"}
         selection = replace(selection, pools=choose_pools(given, config), levels=levels)
@@ -58,11 +59,11 @@ def parse_metrics_query(
     return selection
 
 
-def parse_probe_query(parameters: Iterable[tuple[str, str]], config: Config, others: Collection[str] = ()) -> Selection:
+def parse_probe_query(parameters: Iterable[tuple[str, str]], config: Config) -> Selection:
     """The selection of /probe: one host. Raises QueryError."""
     given = collect_parameters(parameters, PROBE)
     target = single(given, "target", "the name of a host or the address of its agent")
-    selection = _with_families(Selection.of(config), given, others)
+    selection = _with_families(Selection.of(config), given)
     if "level" not in given:
         levels = selection.levels & ONE_HOST or ONE_HOST
         return replace(selection, host=target, levels=levels)
@@ -71,9 +72,9 @@ def parse_probe_query(parameters: Iterable[tuple[str, str]], config: Config, oth
     return replace(selection, host=target)
 
 
-def _with_families(base: Selection, given: Mapping[str, list[str]], others: Collection[str]) -> Selection:
+def _with_families(base: Selection, given: Mapping[str, list[str]]) -> Selection:
     """Levels, groups and names. Families chosen by name are shown whatever level and group they are of."""
-    names = frozenset(_words(given, "name[]", sorted(FAMILIES.union(others))))
+    names = frozenset(_words(given, "name[]", NAMES))
     base = replace(base, names=names)
     if names:
         base = replace(base, levels=frozenset(WEB_LEVELS), groups=frozenset(GROUPS))

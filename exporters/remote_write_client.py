@@ -43,7 +43,7 @@ class StoreClient:
                 timeout=aiohttp.ClientTimeout(total=self._config.timeout),
             )
         try:
-            headers = self._headers()
+            headers = self.headers()
         except (OSError, ValueError) as error:
             return Answer(0, f"the credentials cannot be read: {error}")
         try:
@@ -65,7 +65,7 @@ class StoreClient:
             await self._session.close()
             self._session = None
 
-    def _headers(self) -> dict[str, str]:
+    def headers(self) -> dict[str, str]:
         """The headers, with the credentials as they are in their file now. Raises OSError, ValueError."""
         config = self._config
         headers = {

@@ -13,6 +13,7 @@ from typing import Any
 from prometheus_client import Metric
 
 from sflow_gmetrics.config import OFF, Config, RemoteWriteConfig, split_address
+from sflow_gmetrics.errors import ConfigError
 from sflow_gmetrics.snapshot import Snapshot
 
 from .remote_write import NewSamples, check_labels
@@ -90,9 +91,14 @@ def _same_series(one: RemoteWriteConfig, other: RemoteWriteConfig) -> bool:
 
 
 def check_store(config: RemoteWriteConfig) -> None:
-    """Raises ConfigError where a label or a certificate cannot be used."""
-    check_labels(config, f"remote_write ({config.endpoint})")
-    StoreClient(config)
+    """Raises ConfigError where a label, a certificate or what is in a file of credentials cannot be used."""
+    place = f"remote_write ({config.endpoint})"
+    check_labels(config, place)
+    client = StoreClient(config)
+    try:
+        client.headers()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{place}: the credentials cannot be read: {error}") from None
 
 
 def default_instance(web_listen: Iterable[str]) -> str:

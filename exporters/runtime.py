@@ -62,7 +62,7 @@ class Runtime:
             "sflow_collector_http_connections", "HTTP connections that are open.", registry=self.registry
         )
         prometheus_client.Gauge(
-            "sflow_collector_http_connections_limit", "How many there can be.", registry=self.registry
+            "sflow_collector_http_connections_limit", "How many HTTP connections there can be.", registry=self.registry
         ).set(CLIENTS)
         self._xml_connections = prometheus_client.Gauge(
             "sflow_collector_xml_connections", "Readers of XML that are connected.", ("port",), registry=self.registry
@@ -133,10 +133,6 @@ class Runtime:
         self._duration.labels(endpoint).set(time.perf_counter() - begin)
         return body
 
-    def families(self) -> Iterable[str]:
-        """The names of the runtime's families, as they stand on a page."""
-        return map(_page_name, self.registry.collect())
-
     def timed_page(
         self, endpoint: str, selection: Selection, render: Callable[[Callable[[], bytes]], bytes], *, openmetrics: bool
     ) -> bytes:
@@ -159,7 +155,7 @@ class Runtime:
         return prometheus_client.generate_latest(registry)
 
 
-def _page_name(family: Metric) -> str:
+def page_name(family: Metric) -> str:
     """The name of a family's samples: that of a counter ends in _total."""
     return f"{family.name}_total" if family.type == "counter" else family.name
 
@@ -173,7 +169,7 @@ class _Chosen:
 
     def collect(self) -> Iterable[Metric]:
         """The families that are wanted."""
-        return (one for one in self._registry.collect() if self._selection.wants(_page_name(one)))
+        return (one for one in self._registry.collect() if self._selection.wants(page_name(one)))
 
 
 class _ReadFile(Collector):
@@ -223,7 +219,9 @@ class _Others(Collector):
                 "sflow_collector_source_up", "Whether the newest poll of the source succeeded.", labels=("source",)
             )
             duration = GaugeMetricFamily(
-                "sflow_collector_source_poll_duration_seconds", "How long it took.", labels=("source",)
+                "sflow_collector_source_poll_duration_seconds",
+                "How long the newest poll of the source took.",
+                labels=("source",),
             )
             for one in sources:
                 up.add_metric((one.name,), float(not one.error))
@@ -274,9 +272,13 @@ class _State(Collector):
                 "When the state was written last; 0: not yet.",
                 found.time,
             ),
-            ("sflow_collector_state_write_duration_seconds", "How long that took.", found.seconds),
-            ("sflow_collector_state_size_bytes", "How large the file is.", found.size),
-            ("sflow_collector_state_interval_seconds", "How often it is due.", found.interval),
+            (
+                "sflow_collector_state_write_duration_seconds",
+                "How long it took to write the newest state.",
+                found.seconds,
+            ),
+            ("sflow_collector_state_size_bytes", "How large the file of the newest state is.", found.size),
+            ("sflow_collector_state_interval_seconds", "How often a state is due.", found.interval),
         ):
             yield GaugeMetricFamily(name, text, value=value)
         yield CounterMetricFamily(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
@@ -26,23 +26,12 @@ Render = Callable[[Selection, bool], Awaitable[bytes]]
 
 
 class PrometheusPages:
-    """The routes for Prometheus.
+    """The routes for Prometheus. `render` gives a page, `snapshot` the state now."""
 
-    `render` gives a page, `snapshot` the state now, and `others` the families that stand behind
-    the collector's own.
-    """
-
-    def __init__(
-        self,
-        config: Config,
-        render: Render,
-        snapshot: Callable[[], Awaitable[Snapshot]],
-        others: Callable[[], Iterable[str]],
-    ) -> None:
+    def __init__(self, config: Config, render: Render, snapshot: Callable[[], Awaitable[Snapshot]]) -> None:
         self.use(config)
         self._render = render
         self._snapshot = snapshot
-        self._others = others
         self._one_at_a_time = asyncio.Lock()
         self._waiting = 0
 
@@ -63,12 +52,12 @@ class PrometheusPages:
         """Everything, or what the parameters choose."""
         if not request.query:
             return await self._page(request, self._usual)
-        selection = parse_metrics_query(request.query.items(), self._config, set(self._others()))
+        selection = parse_metrics_query(request.query.items(), self._config)
         return await self._in_turn(request, selection)
 
     async def probe(self, request: web.Request) -> web.Response:
         """One host, by its name or its agent's address."""
-        selection = parse_probe_query(request.query.items(), self._config, set(self._others()))
+        selection = parse_probe_query(request.query.items(), self._config)
         snapshot = await self._snapshot()
         if not any(selection.takes_host(host.name, host.address) for host in snapshot.hosts()):
             return web.Response(

@@ -190,6 +190,7 @@ class App:
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._loop.add_signal_handler(number, self._stop.set)
             self._loop.add_signal_handler(signal.SIGHUP, self.begin_reload)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # `serve` lets it wait until here
         try:
             listening = await self.ports.open()
             self.collector.receive_buffer = self.ports.receive_buffer

@@ -1,4 +1,4 @@
-"""The commands. Each prints what it does, and ends with 0, or with 1 and one clear line on stderr."""
+"""The commands: each prints what it does, and ends with 0, 1 and one clear line on stderr, or 2 and the usage."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import json
 import logging
 import math
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from exporters.families import EXTRAS
-from exporters.remote_writer import check_store
+from exporters.runtime_families import RUNTIME
 from exporters.view_files import write_views
-from exporters.web_security import load_settings
 
 from . import __version__
 from .app import App, serve
@@ -39,6 +39,7 @@ from .simulation.fleet import Churn, pools_toml
 from .simulation.sender import run as run_fleet
 from .sizing import describe_files
 from .tables import metrics_text
+from .trial import try_config
 
 log = logging.getLogger("sflow_gmetrics")
 
@@ -204,6 +205,7 @@ def _serve(options: argparse.Namespace) -> int:
         log_format, level = options.log_format or config.log.format, options.log_level or config.log.level
         return replace(config, log=LogConfig(log_format, level))
 
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # it waits until the program can read its file again
     config = read()
     set_up_log(config.log)
     if options.demo:
@@ -334,10 +336,7 @@ def _simulate(options: argparse.Namespace) -> int:
 
 def _check_config(options: argparse.Namespace) -> int:
     config = load_config(options.file)
-    if config.web.config_file:
-        load_settings(Path(config.web.config_file))
-    for store in config.remote_write:
-        check_store(store)
+    try_config(config)
     print(f"{options.file} is a good configuration.")
     listen = ", ".join(one for one in config.sflow.listen if one not in OFF) or "nowhere"
     print(f"  sFlow from UDP {listen}" + (f", agents of {', '.join(config.sflow.allow)}" if config.sflow.allow else ""))
@@ -390,5 +389,5 @@ def _where(listen: tuple[str, ...]) -> str:
 
 
 def _metrics(_options: argparse.Namespace) -> int:
-    print(metrics_text(EXTRAS))
+    print(metrics_text((*EXTRAS, *RUNTIME)))
     return 0

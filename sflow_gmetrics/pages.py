@@ -59,7 +59,7 @@ class Pages:
         self._runtime = runtime
         self._notice = notice
         self._usual = Selection.of(config)
-        self.prometheus = PrometheusPages(config, self.metrics, self.snapshot, runtime.families)
+        self.prometheus = PrometheusPages(config, self.metrics, self.snapshot)
         self._made: dict[Hashable, tuple[float, object]] = {}
         self._making: dict[Hashable, asyncio.Lock] = {}
 

@@ -70,14 +70,14 @@ class Listening:
                 log.info(text, join_address(*output))
 
 
-_KEYS = {
+KEYS = {
     "sflow": "[sflow] listen",
     "gmond": "[gmond] listen",
     "gmetad-xml": "[gmetad] xml_listen",
     "gmetad-interactive": "[gmetad] interactive_listen",
     "web": "[web] listen",
 }
-
+"""The keys that say where each port is."""
 
 _WHY = {
     "slow": "it took too long to read",
@@ -173,7 +173,7 @@ class Ports:
         """Open what another configuration has and is not there. Raises ConfigError, InputError: all is as it was."""
         security = WebSecurity(config.web.config_file)
         passed = [place for place in self._opened if not place.host]
-        wanted = [place for place in _places(config) if all(place.port != one.port for one in passed)]
+        wanted = [place for place in places(config) if all(place.port != one.port for one in passed)]
         leaving = [_socket(one) for place, one in self._opened.items() if place not in passed + wanted]
         opened, new = {place: self._opened[place] for place in passed}, []
         try:
@@ -270,7 +270,7 @@ class Ports:
         if place.port == "sflow":
             size = config.sflow.receive_buffer
             return UdpInput(host, number, size, self._receive, only_v6=only_v6, shared=shared)
-        listener = listen_tcp(host, number, _KEYS[place.port], only_v6=only_v6, shared=shared)
+        listener = listen_tcp(host, number, KEYS[place.port], only_v6=only_v6, shared=shared)
         return self._adopt(place.port, listener)
 
     def _adopt(self, port: str, listener: socket.socket) -> Opened:
@@ -319,7 +319,7 @@ class Ports:
                 yield _socket(one).getsockname()[:2]
 
 
-def _places(config: Config) -> Iterator[Place]:
+def places(config: Config) -> Iterator[Place]:
     """Where the ports of a configuration are to be."""
     gmetad = config.gmetad
     listen = (config.sflow.listen, (config.gmond.listen,), (gmetad.xml_listen,), (gmetad.interactive_listen,))

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -137,6 +138,12 @@ def test_there_is_a_socket_for_every_port() -> None:
     assert {name: int(address.rpartition(":")[2]) for name, address in found.items()} == PORTS
 
 
+def test_the_service_is_stopped_before_a_socket_is_started() -> None:
+    started = re.findall(r"^(.*)\n(?=.*enable --now \S+\.socket)", README, re.MULTILINE)
+    assert started
+    assert set(started) == {f"systemctl stop {SERVICE.name}"}
+
+
 def test_the_user_of_the_service_can_be_made(tmp_path: Path, require_program: Programs) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can make a user, even below another directory")
@@ -184,6 +191,64 @@ def test_the_wheel_has_all_that_the_program_reads(tmp_path: Path) -> None:
     for package in ("sflow_gmetrics", "exporters"):
         files = {path.relative_to(ROOT) for path in (ROOT / package).rglob("*") if path.is_file()}
         assert {str(path) for path in files if "__pycache__" not in path.parts} <= packed
+
+
+def python(place: Path, told: str) -> None:
+    """A program that passes for a Python, says that it is at `told`, and makes environments as venv does."""
+    place.parent.mkdir(parents=True)
+    place.write_text(
+        f"""#!/bin/sh
+case "$2" in *base_prefix*) echo {told} ;; esac
+[ "$2" = venv ] || exit 0
+mkdir -p "$3/bin"
+[ -L "$3/bin/python" ] || ln -s "$0" "$3/bin/python"
+""",
+        "utf-8",
+    )
+    place.chmod(0o755)
+
+
+def path_with(*places: Path) -> dict[str, str]:
+    """An environment in which these directories are searched first."""
+    return {**os.environ, "PATH": os.pathsep.join([*map(str, places), os.environ["PATH"]])}
+
+
+@pytest.mark.parametrize("home", ["root", "home", "run/user"])
+def test_the_service_gets_no_python_that_is_hidden_from_it(tmp_path: Path, home: str) -> None:
+    assert unit(SERVICE)["Service"]["ProtectHome"] == "yes"
+    hidden, seen = tmp_path / "hidden/python3", tmp_path / "seen/python3"
+    python(hidden, f"/{home}/.pyenv/versions/3.13/bin/python3.13")
+    python(seen, f"/opt/{home}/bin/python3")
+    environment = path_with(hidden.parent, seen.parent)
+    setup = ROOT / "tools/setup-system"
+    assert said(setup, "python", env=environment).strip() == str(hidden)
+    assert said(setup, "service-python", env=environment).strip() == str(seen)
+
+
+def test_it_is_said_where_no_python_is_left_for_the_service(tmp_path: Path) -> None:
+    for name in ("python3", "python3.14", "python3.13", "python3.12", "python3.11"):
+        python(tmp_path / name / name, f"/home/somebody/{name}")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("bash", "env", "sed"):
+        (tools / name).symlink_to(shutil.which(name) or "")
+    path = os.pathsep.join(map(str, tmp_path.iterdir()))
+    words = [str(tools / "bash"), str(ROOT / "tools/setup-system"), "service-python"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env={"PATH": path})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "that a service can run" in done.stderr
+    assert "Install one for the whole machine" in done.stderr
+
+
+def test_an_installation_leaves_the_python_of_the_one_before(tmp_path: Path) -> None:
+    new, old = tmp_path / "new/python3", tmp_path / "prefix/lib/sflow-gmetrics/bin/python"
+    python(new, "/opt/python")
+    old.parent.mkdir(parents=True)
+    old.symlink_to(tmp_path / "gone")
+    words = ["make", "--no-print-directory", "-C", ROOT, "install", f"DESTDIR={tmp_path}", f"PREFIX={tmp_path}/prefix"]
+    said(*words, env=path_with(new.parent))
+    assert old.resolve() == new
+    assert (tmp_path / "prefix/bin/sflow-gmetrics").readlink() == Path("../lib/sflow-gmetrics/bin/sflow-gmetrics")
 
 
 # --- the image
@@ -234,6 +299,16 @@ def test_the_image_runs_as_nobody() -> None:
     final = words[max(index for index, (word, _) in enumerate(words) if word == "FROM") :]
     after = final[final.index(("USER", "65534:65534")) + 1 :]
     assert not {"RUN", "COPY", "ADD", "USER"} & {word for word, _ in after}, "nothing is done as root any more"
+
+
+def test_the_user_of_the_image_can_make_the_directory_of_its_state() -> None:
+    directory = Path(load_config(DEPLOY / "sflow-gmetrics.toml").state.directory)
+    uid, gid = last("USER").split(":")
+    words = list(instructions())
+    final = words[max(index for index, (word, _) in enumerate(words) if word == "FROM") :]
+    commands = [shlex.split(rest) for word, rest in final if word == "RUN"]
+    owner = f"--owner={uid} --group={gid} --mode=750".split()
+    assert ["install", "--directory", *owner, str(directory.parent)] in commands  # serve makes what is in it
 
 
 def test_the_ports_of_the_image_are_the_default_ones() -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from exporters.families import EXTRAS
+from exporters.runtime_families import RUNTIME
 from exporters.web_config import HEADERS, HttpConfig, RateLimitConfig, TlsConfig, read_web_config
 from exporters.web_tls import CLIENT_AUTH, CURVES
 from sflow_gmetrics import cli
@@ -59,7 +60,7 @@ TABLES: Mapping[tuple[Path, str], Callable[[], str]] = {
     (README, "structures in short"): short_structures,
     (METRICS, "structures"): structures_table,
     (METRICS, "metrics"): ganglia_table,
-    (METRICS, "families"): lambda: families_table(EXTRAS),
+    (METRICS, "families"): lambda: families_table((*EXTRAS, *RUNTIME)),
 }
 
 
@@ -219,6 +220,21 @@ def test_every_command_and_option_is_documented_and_no_other() -> None:
     expected = set(arguments(cli._parser()))
     assert commands == {"sflow-gmetrics"} | {command for command, _ in expected if command}
     assert {one for one in found if one[1]} == {one for one in expected if one[1]}
+
+
+def test_every_exit_status_is_documented_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_options: argparse.Namespace) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "set_up_log", lambda _config: None)
+    found = {cli.main(["metrics"]), cli.main(["check-config", "/nowhere"])}
+    with pytest.raises(SystemExit) as usage:
+        cli.main([])
+    monkeypatch.setattr(cli, "_metrics", interrupted)
+    assert usage.value.code == 2
+    found |= {2, cli.main(["metrics"])}
+    documented = re.findall(r"^- `(\d+)`: ", section("## Commands"), re.MULTILINE)
+    assert sorted(map(int, documented)) == sorted(found) == [0, 1, 2, 130]
 
 
 def shell_commands() -> list[list[str]]:

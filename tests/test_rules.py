@@ -43,7 +43,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"journal", "state_file", "sweeper"}),
     frozenset({"activation", "doctor", "events", "logs", "memory", "notify", "pages", "reload", "sizing", "storage"}),
     frozenset({"crew", "persistence", "ports"}),
-    frozenset({"outputs"}),
+    frozenset({"outputs", "trial"}),
     frozenset({"app", "demo", "live"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
@@ -53,7 +53,7 @@ RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
 EDGE = set(
     "__main__ activation analytics app cli crew demo doctor events inputs journal live logs memory notify outputs "
-    "pages persistence ports reload replay simulation sizing state_file storage".split()
+    "pages persistence ports reload replay simulation sizing state_file storage trial".split()
 )
 """The places of sflow_gmetrics that may do I/O or, like `analytics`, are built on top of the core."""
 IMPURE = {"exporters", "socket", "asyncio", "time", "threading", "logging"}

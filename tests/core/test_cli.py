@@ -21,7 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from exporters.families import EXTRAS
+from exporters.runtime import page_name
+from exporters.runtime_families import RUNTIME
 from sflow_gmetrics.config import parse_config
 from sflow_gmetrics.datagram import decode_datagram
 from sflow_gmetrics.inspect import datagram_json
@@ -41,6 +45,7 @@ from tests.e2e.servers import (
 )
 from tests.recordings import CAPTURES, packets, payloads
 
+DEPLOY = Path(__file__).parents[2] / "deploy"
 SYSTEMD = CAPTURES / "hsflowd-systemd.pcap.gz"
 COMMANDS = ("serve", "decode", "replay", "simulate", "check-config", "metrics")
 
@@ -346,12 +351,99 @@ def test_check_config_says_what_the_configuration_means(tmp_path: Path) -> None:
         assert word in result.stdout
 
 
+STORE = "[[remote_write]]\nurl = 'https://store:8428/api/v1/write'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[gmond]\nlisten = '0.0.0.0:9343'", "[gmond] listen and [web] listen: 0.0.0.0:9343 and 0.0.0.0:9343"),
+        ("[gmond]\nlisten = '127.0.0.1:9343'", "[gmond] listen and [web] listen: 127.0.0.1:9343 and 0.0.0.0:9343"),
+        ("[gmetad]\nxml_listen = '[::]:8649'", "[gmond] listen and [gmetad] xml_listen: 0.0.0.0:8649 and [::]:8649"),
+        ("[gmetad]\nxml_listen = 'a:1'\ninteractive_listen = 'a:1'", "interactive_listen: a:1 and a:1 cannot both be"),
+        ("[web]\nlisten = ['127.0.0.1:1', '127.0.0.1:1']", "[web] listen: 127.0.0.1:1 and 127.0.0.1:1"),
+        ("[sflow]\nlisten = [':6343', '127.0.0.1:6343']", "[sflow] listen: 0.0.0.0:6343 and 127.0.0.1:6343"),
+        (STORE + "username = 'a'\npassword_file = 'none'", ".password_file: none cannot be read: No such file"),
+        (STORE + "bearer_token_file = '.'", "remote_write (store:8428).bearer_token_file: . cannot be read: Is a dir"),
+        (STORE + "bearer_token_file = 'lines'", "lines: it must be one line of text"),
+        (STORE + "ca_file = 'none'", "remote_write (store:8428).ca_file: none cannot be read"),
+        (STORE + "cert_file = 'lines'\nkey_file = 'none'", "(store:8428).key_file: none cannot be read"),
+        (STORE + "ca_file = 'lines'", "lines: no good certificate"),
+        ("[state]\ndirectory = 'lines'", "[state] directory: lines: lines is a file; name a directory"),
+        ("[state]\ndirectory = 'lines/state'", "[state] directory: lines/state: lines is a file"),
+    ],
+)
+def test_check_config_names_what_cannot_work_here(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "c.toml").write_text(text)
+    (tmp_path / "lines").write_text("two\nlines\n")
+    result = run("check-config", "c.toml", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
+    assert words in line
+
+
+def test_check_config_has_nothing_against_what_works(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("secret\n")
+    (tmp_path / "state").mkdir()
+    (tmp_path / "c.toml").write_text(
+        "[sflow]\nlisten = ['0.0.0.0:8649', '[::]:8649']\n[state]\ndirectory = 'state'\n"
+        "[web]\nlisten = ['0.0.0.0:9343', '[::]:9343', '127.0.0.1:0', '127.0.0.1:0']\n"
+        "[gmetad]\nxml_listen = '127.0.0.1:0'\n" + STORE + "username = 'a'\npassword_file = 'password'\n"
+    )
+    for file in ("c.toml", DEPLOY / "sflow-gmetrics.toml", DEPLOY / "compose" / "collector.toml"):
+        result = run("check-config", str(file), cwd=tmp_path)
+        assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_serve_waits_for_a_password_that_check_config_misses(tmp_path: Path) -> None:
+    with listener(socket.SOCK_STREAM) as store:
+        more = (
+            f"[[remote_write]]\nurl = 'http://{address(store)}/'\ninterval = 0.1\nmin_backoff = 0.1\n"
+            "max_backoff = 0.1\nusername = 'a'\npassword_file = 'later'\n"
+        )
+        with serving(tmp_path, more) as ours:
+            assert "later cannot be read" in run("check-config", "serve.toml", cwd=tmp_path).stderr
+            wait_for("a line about it", lambda: ours.program.search("credentials cannot be read.*No such file"))
+            assert not select.select([store], [], [], 0)[0]
+            (tmp_path / "later").write_text("secret\n")
+            assert select.select([store], [], [], 10)[0]
+
+
 def test_metrics_lists_every_structure() -> None:
     result = run("metrics")
     assert (result.returncode, result.stderr) == (0, "")
     assert all(structure.name in result.stdout for structure in COUNTER_RECORDS.values())
     assert "sflow_pool_service_cpu_seconds_total" in result.stdout
     assert "vcpu_util" in result.stdout
+
+
+EVERY_PART = """
+[gmetad]
+sources = [{ name = "other", addresses = ["127.0.0.1:1"] }]
+[rrd]
+root = "rrd"
+rrdcached = "unix:/nowhere"
+[state]
+directory = "state"
+[[remote_write]]
+url = "http://127.0.0.1:1/"
+"""
+"""What has families of its own; the others need not be there."""
+
+
+def test_metrics_lists_what_a_page_says_of_the_program_itself(tmp_path: Path) -> None:
+    (tmp_path / "web.yml").touch()
+    with serving(tmp_path, EVERY_PART, CONFIG + 'config_file = "web.yml"\n') as ours:
+        wait_for("the poll of a source", lambda: b"\nsflow_collector_source_up" in ours.page())
+        page = ours.page("/metrics?level=collector").decode()
+    listed = run("metrics").stdout
+    declared = {one.name: one for one in (*EXTRAS, *RUNTIME)}
+    shown = {page_name(family): family for family in parse_text(page)}
+    assert {one.name for one in RUNTIME} <= set(shown)
+    for name, family in shown.items():
+        assert re.search(rf"^{name}  ", listed, re.MULTILINE), name
+        assert (family.type, family.documentation) == (declared[name].type, declared[name].help)
+        assert all(set(sample.labels) == set(declared[name].labels) for sample in family.samples), name
 
 
 # --- serve
@@ -370,6 +462,20 @@ def test_serve_ends_soon_and_well(tmp_path: Path, number: signal.Signals) -> Non
             assert program.process.wait(10) == 0
         assert time.monotonic() - begun < 2
         assert "Traceback" not in program.said()
+
+
+def test_a_reload_that_is_asked_for_too_early_is_done_after_the_start(tmp_path: Path) -> None:
+    file, newer = tmp_path / "serve.toml", tmp_path / "newer.toml"
+    newer.write_text(CONFIG.replace("e2e", "newer"))
+    os.mkfifo(file)
+    with running(command("serve", "--config", str(file)), tmp_path / "log", env=environment()) as program:
+        with file.open("w") as pipe:  # opened as soon as `serve` reads it
+            program.process.send_signal(signal.SIGHUP)
+            newer.replace(file)
+            pipe.write(CONFIG)
+        ours = served(program)
+        wait_for("the other configuration", lambda: b'CLUSTER NAME="newer"' in ours.xml())
+        assert "has been read again and is in use" in program.said()
 
 
 def _half_a_request(url: str) -> socket.socket:

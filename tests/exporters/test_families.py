@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from prometheus_client import Metric
-
-from exporters import remote_write_queue
 from exporters.families import EXTRAS
-from exporters.rrd_writer import Stats
-from exporters.runtime import Runtime
-from sflow_gmetrics.remote import Remote
+from exporters.runtime_families import RUNTIME
 from sflow_gmetrics.schema import Kind, Role
-from sflow_gmetrics.state import Written
 from sflow_gmetrics.structures import COUNTER_RECORDS
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +19,7 @@ _ROLES = {Role.HOST: ("pool", "host"), Role.SERVICE: ("pool", "host", "service",
 def ours() -> dict[str, tuple[str, frozenset[str]]]:
     """Every family that a page can have: its type and labels."""
     found: dict[str, tuple[str, frozenset[str]]] = {
-        extra.name: (extra.type, frozenset(extra.labels)) for extra in EXTRAS
+        extra.name: (extra.type, frozenset(extra.labels)) for extra in (*EXTRAS, *RUNTIME)
     }
     for structure in COUNTER_RECORDS.values():
         for one in structure.fields:
@@ -39,22 +33,7 @@ def ours() -> dict[str, tuple[str, frozenset[str]]]:
             if (pool := one.family.pool) is not None:
                 service = {"service", "kind"} if structure.role is Role.SERVICE else set()
                 found[pool.name] = (kind, frozenset(("pool", *service, *(name for name, _ in pool.labels))))
-    stats = Stats(stored=1, errors=1, queued=1, dropped=1, files=1, created=1, last_write=1.0, away="")
-    runtime = Runtime(lambda: ("rrdtool", stats), lambda: [Remote("x")], lambda: {"store": remote_write_queue.Stats()})
-    runtime.watch_config(lambda: (True, 1.0), lambda: (True, 1.0))
-    runtime.watch_state(Written())
-    runtime.scrapes.labels("/", "200").inc()
-    runtime.xml_requests.labels("gmond").inc()
-    runtime.timed("metrics", bytes)
-    return found | {_name(family): (str(family.type), _labels(family)) for family in runtime.registry.collect()}
-
-
-def _name(family: Metric) -> str:
-    return f"{family.name}_total" if str(family.type) == "counter" else family.name
-
-
-def _labels(family: Metric) -> frozenset[str]:
-    return frozenset(name for sample in family.samples for name in sample.labels)
+    return found
 
 
 def test_every_family_of_the_naming_exists_with_its_type_and_labels() -> None:

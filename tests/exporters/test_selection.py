@@ -17,9 +17,11 @@ from aiohttp.test_utils import TestServer
 
 from exporters import prometheus
 from exporters.exposition import LabelTexts
+from exporters.families import EXTRAS
 from exporters.page import Page
 from exporters.query import FAMILIES, parse_metrics_query, parse_probe_query
 from exporters.runtime import Runtime
+from exporters.runtime_families import RUNTIME
 from exporters.selection import Selection
 from exporters.targets import describe_targets
 from exporters.walk import write
@@ -312,7 +314,7 @@ def ask(paths: Iterable[str], text: str = POOLS) -> list[tuple[int, str]]:
         raise AssertionError
 
     async def scenario() -> list[tuple[int, str]]:
-        routes = PrometheusPages(snapshot.config, render, now, runtime.families).routes()
+        routes = PrometheusPages(snapshot.config, render, now).routes()
         server = TestServer(make_app(no_page, lambda: True, routes, Door(runtime.answered)), host="127.0.0.1")
         found = []
         async with server, aiohttp.ClientSession(server.make_url("/")) as session:
@@ -353,7 +355,7 @@ def test_of_many_who_ask_for_parts_some_are_sent_away(monkeypatch: pytest.Monkey
 
     async def scenario() -> list[int]:
         application = web.Application()
-        application.add_routes(PrometheusPages(Config(), render, no_snapshot, tuple).routes())
+        application.add_routes(PrometheusPages(Config(), render, no_snapshot).routes())
         async with TestServer(application, host="127.0.0.1") as server, aiohttp.ClientSession() as session:
 
             async def status(path: str) -> int:
@@ -439,6 +441,11 @@ def test_without_a_host_header_there_is_no_address_for_targets() -> None:
 def test_a_probe_of_an_unknown_host_says_where_the_known_ones_stand() -> None:
     ((status, text),) = ask(("/probe?target=nobody%0A",))
     assert (status, text) == (404, "no host or agent 'nobody\\n' is known here; /sd?by=host lists the hosts\n")
+
+
+def test_every_family_that_is_listed_can_be_asked_for() -> None:
+    for one in (*EXTRAS, *RUNTIME):
+        assert query(f"name[]={one.name}").names == {one.name}
 
 
 def test_names_choose_among_the_families_of_the_process_too() -> None:

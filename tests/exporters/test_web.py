@@ -85,7 +85,7 @@ async def http(page: Pages, ready: Callable[[], bool] = lambda: True) -> AsyncIt
     async def snapshot() -> Snapshot:
         return collect().snapshot(last_moment())
 
-    routes = PrometheusPages(Config(), render, snapshot, tuple).routes()
+    routes = PrometheusPages(Config(), render, snapshot).routes()
     server = TestServer(make_app(page, ready, routes), host="127.0.0.1")
     async with server, aiohttp.ClientSession(server.make_url("/"), auto_decompress=False) as session:
         yield session

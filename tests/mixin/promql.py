@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from exporters.families import EXTRAS
+from exporters.runtime_families import RUNTIME
 from sflow_gmetrics.tables import family_rows
 
 ROOT = Path(__file__).parents[2]
@@ -16,10 +17,8 @@ MIXIN = ROOT / "exporters" / "mixin"
 RULES = tuple(sorted((MIXIN / "rules").glob("*.yml")))
 
 _WORDS = {"and", "or", "unless", "bool", "offset", "by", "without", "on", "ignoring", "group_left", "group_right"}
-_OTHERS = {"up", "ALERTS", "process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"} | {
-    "process_max_fds"
-}
-"""What Prometheus itself and the library behind our page call their own."""
+_OTHERS = {"up", "ALERTS"}
+"""What Prometheus itself calls its own."""
 
 
 def metric_names(expression: str) -> set[str]:
@@ -37,12 +36,8 @@ def rules(kind: str, *files: Path) -> dict[str, dict[str, Any]]:
 
 
 def families() -> set[str]:
-    """The families that can be on our page: those that are declared, and what the program says of itself."""
-    source = "\n".join(
-        path.read_text("utf-8") for room in (ROOT / "exporters", ROOT / "sflow_gmetrics") for path in room.glob("*.py")
-    )
-    own = set(re.findall(r'"(sflow_collector_\w+)"', source))
-    return {row[0] for row in family_rows(EXTRAS)} | own | {f"{name}_total" for name in own} | _OTHERS
+    """The families that can be on our page, and those of Prometheus."""
+    return {row[0] for row in family_rows((*EXTRAS, *RUNTIME))} | _OTHERS
 
 
 def panels_of(board: dict[str, Any]) -> list[dict[str, Any]]:
