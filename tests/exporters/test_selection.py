@@ -425,7 +425,7 @@ def test_without_a_host_header_there_is_no_address_for_targets() -> None:
 
     async def scenario() -> bytes:
         application = web.Application()
-        application.add_routes(PrometheusPages(Config(), page, no_snapshot, tuple).routes())
+        application.add_routes(PrometheusPages(Config(), page, no_snapshot).routes())
         async with TestServer(application, host="127.0.0.1") as server:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.write(b"GET /sd?by=host HTTP/1.0\r\n\r\n")
