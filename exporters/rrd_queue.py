@@ -19,7 +19,7 @@ from .rrd_file import NewFile
 TROUBLED_VALUES = 240
 """Values that are kept for a file that the engine refuses."""
 FORGET = 600
-"""Seconds without a value after which a file is no longer thought of."""
+"""Seconds without a value after which a file for which none waits is no longer thought of."""
 
 
 class Update(NamedTuple):
@@ -77,6 +77,10 @@ class RrdQueue:
     def __len__(self) -> int:
         return len(self._files)
 
+    def __contains__(self, file: QueuedFile) -> bool:
+        """Whether a file is still thought of."""
+        return self._files.get(file.path) is file
+
     def add(self, updates: Iterable[Update]) -> None:
         """Queue values. One that is not later than its file's newest is dropped."""
         step = self.step
@@ -123,7 +127,7 @@ class RrdQueue:
                 file = ring[self._hand]
                 if file.ready and file.waiting is not None:
                     found.append(file)
-                elif file.ready and file.newest < now - FORGET:
+                elif file.waiting is None and file.newest < now - FORGET:
                     del self._files[file.path]
                     ring[self._hand] = ring[-1]
                     ring.pop()

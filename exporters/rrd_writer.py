@@ -146,6 +146,9 @@ class RrdWriter:
             if self._may_create < len(missing) + 1:
                 break
             file = line.popleft()
+            if file not in self._queue:
+                self._take_again(file)
+                continue
             found = self._look(file, now)
             if found is not None:
                 (there if found else missing).append(file)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from exporters import rrd_queue, rrd_writer
 from exporters.rrd_file import EXISTS, NewFile
-from exporters.rrd_writer import RrdWriter, Stats, Update
+from exporters.rrd_writer import LONGEST_TROUBLE, RrdWriter, Stats, Update
 from sflow_gmetrics.config import RrdConfig
 from sflow_gmetrics.errors import EngineError
 
@@ -309,6 +309,23 @@ def test_an_hour_of_silence_and_a_file_is_forgotten_but_not_what_waits() -> None
     one.flush(tick(300))
     one.close(tick(300))
     assert [engine.files[path_of(file)][-2:] for file in (0, 4)] == [[(tick(299), "U"), (tick(300), "300")]] * 2
+
+
+def test_files_that_are_refused_and_silent_are_no_more_than_values_that_may_wait() -> None:
+    """Names come and go for ever, and the directory cannot be written."""
+    engine = FakeEngine(refused={path_of(number) for number in range(300)})
+    one = writer(engine, queue=20)
+    for number in range(300):
+        one.add(values([number], number))
+        run(one, number, number + 1)
+    assert one.stats.queued == 20
+    assert one.stats.files < 20 + rrd_queue.FORGET // STEP + 5
+    assert one.stats.refused <= len(one._troubled) <= one.stats.files + LONGEST_TROUBLE // STEP + 5
+    engine.refused.clear()
+    run(one, 300, 310)
+    assert (one.stats.stored, one.stats.queued, one.stats.dropped, one.stats.refused) == (20, 0, 280, 0)
+    run(one, 310, 400)
+    assert (one.stats.files, one.stats.refused, len(one._troubled)) == (0, 0, 0)
 
 
 def test_one_flush_ends_also_after_a_long_absence(monkeypatch: pytest.MonkeyPatch) -> None:
