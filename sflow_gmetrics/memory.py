@@ -69,6 +69,9 @@ class Growth:
 
 
 def _resident() -> int:
-    """The resident set of the process in bytes."""
-    with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    """The resident set of the process in bytes; 0 where that is not known, as without a file descriptor for it."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import struct
 import time
@@ -192,6 +193,16 @@ def test_a_process_that_has_become_much_larger_is_looked_through() -> None:
         growth.look()
         left.append(knots())
     assert left == [1, 2, 0, 1, 0]
+
+
+def test_a_size_that_cannot_be_known_is_no_growth(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert memory._resident() > 5 << 20
+
+    def fails(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("builtins.open", fails)
+    memory.Growth().look()
 
 
 def test_the_program_looks_for_garbage_while_no_page_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
