@@ -321,7 +321,9 @@ class Collector:
     def _take_host(self, source: Source) -> None:
         """The host's own sample: its name and so its pool."""
         agent = source.agent
-        agent.host = source
+        if agent.host is not source:
+            agent.host = source
+            source.tell(source.received)
         agent.born = agent.born or min(source.moments.values(), default=0.0)
         name = source.texts.get("hostname", "")
         if name != agent.name:

@@ -337,7 +337,7 @@ class Source:
             )
             self.latest = self.latest._replace(mended=mended)
         cpus = self.form.cpus
-        if cpus is not None and self.role is Role.HOST:
+        if cpus is not None and self.agent.host is self:
             self.agent.cpus = 0 if values[cpus] == U32.unavailable else values[cpus]
         moments = dict(self.moments)
         for index in self.form.clocks:

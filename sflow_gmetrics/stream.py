@@ -283,8 +283,8 @@ class Stream:
 
     def _is_of_former_life(self, uptime_ms: int, now: float) -> bool:
         """Whether a sequence that is next by chance comes with the uptime of the agent before it restarted."""
-        zero = now - uptime_ms / 1000
-        return uptime_ms > self.uptime_ms and abs(zero - self._former) <= AGREEMENT < abs(zero - self.anchor)
+        zero, lag = now - uptime_ms / 1000, now - (uptime_ms + self.wraps_ms) / 1000
+        return uptime_ms > self.uptime_ms and abs(zero - self._former) <= AGREEMENT < abs(lag - self.anchor)
 
     def _behind(self, sequence: int, uptime_ms: int, now: float, payload: bytes) -> Verdict:
         """A number that is not next: late, double, of an agent that has restarted, or of another machine."""

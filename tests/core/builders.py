@@ -5,10 +5,11 @@ Every field that a test does not name is 0 or empty. Time is what the test says 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sflow_gmetrics import Collector
+from sflow_gmetrics.convoy import ConvoyLayouts
 from sflow_gmetrics.datagram import (
     COUNTERS_EXPANDED,
     Datagram,
@@ -20,6 +21,8 @@ from sflow_gmetrics.datagram import (
 )
 from sflow_gmetrics.schema import Structure
 from sflow_gmetrics.snapshot import Host, PoolService, Row, Service, Snapshot
+from sflow_gmetrics.source import Source
+from sflow_gmetrics.stream import Stream
 from sflow_gmetrics.structures import COUNTER_RECORDS
 from sflow_gmetrics.xdr import XdrType, text
 
@@ -31,6 +34,13 @@ START = 1_700_000_000.0
 """A time of day: seconds since the epoch."""
 HOST_STRUCTURES = ("host_net_io", "host_cpu", "host_memory", "host_disk_io", "host_descr")
 SERVICE_STRUCTURES = ("virt_disk_io", "virt_memory", "virt_cpu", "host_descr")
+
+
+class NoConvoys(ConvoyLayouts):
+    """For a collector that looks at every sample for itself."""
+
+    def form(self, members: Sequence[tuple[Source, int, int]], stream: Stream, payload: bytes) -> None:
+        pass
 
 
 def zero(xdr: XdrType) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -11,11 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sflow_gmetrics import Collector
-from sflow_gmetrics.convoy import ConvoyLayouts
 from sflow_gmetrics.counters import POISON, step
 from sflow_gmetrics.source import Source
-from sflow_gmetrics.stream import Stream
-from tests.core.builders import NOT_KNOWN, NOT_KNOWN_64, Sender, host, service
+from tests.core.builders import NOT_KNOWN, NOT_KNOWN_64, NoConvoys, Sender, host, service
 
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "150"))
 
@@ -100,13 +97,6 @@ def _state(source: Source) -> dict[str, object]:
     names = ("totals", "base", "deltas", "values", "elapsed", "alive", "moments", "missed")
     state = {name: getattr(source, name) for name in names} | {"previous": source.latest.previous}
     return state | {"interval": pytest.approx(source.interval)}
-
-
-class NoConvoys(ConvoyLayouts):
-    """Every sample is looked at for itself."""
-
-    def form(self, members: Sequence[tuple[Source, int, int]], stream: Stream, payload: bytes) -> None:
-        pass
 
 
 @settings(max_examples=EXAMPLES)
