@@ -84,8 +84,9 @@ def _split(url: str, option: str) -> urllib.parse.SplitResult:
     except ValueError:  # an open bracket, or a port that is none
         good = False
     if not good or re.search(r"[\s\x00-\x1f\x7f]", url):
+        shown = re.sub(r"//[^/]*@", "//...@", url)  # no password goes into a log
         raise InputError(
-            f"{option}: {url!r} is not like http://HOST:PORT (a port from 1 to 65535, an IPv6 address in brackets, "
+            f"{option}: {shown!r} is not like http://HOST:PORT (a port from 1 to 65535, an IPv6 address in brackets, "
             "no spaces)"
         )
     return parts

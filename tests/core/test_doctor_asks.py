@@ -203,6 +203,13 @@ def test_an_address_that_is_none(words: list[str], url: str, capsys: pytest.Capt
     assert line.startswith(f"sflow-gmetrics: {words[-1]}: {url!r} is not like http://HOST:PORT")
 
 
+def test_a_password_in_a_wrong_address_is_not_shown() -> None:
+    with pytest.raises(InputError) as error:
+        Target.of("http://me:s3cret@host:abc")
+    assert "s3cret" not in str(error.value)
+    assert "'http://...@host:abc'" in str(error.value)
+
+
 @contextlib.contextmanager
 def saying(words: bytes) -> Iterator[str]:
     """A server that says this to everybody, and its URL."""
