@@ -18,8 +18,10 @@ from .rrd_file import NewFile
 
 TROUBLED_VALUES = 240
 """Values that are kept for a file that the engine refuses."""
-FORGET = 600
+FORGET = 120
 """Seconds without a value after which a file for which none waits is no longer thought of."""
+FORGET_STEPS = 8
+"""And so many steps at least: a file that lives has a value in each."""
 
 
 class Update(NamedTuple):
@@ -61,6 +63,7 @@ class RrdQueue:
     def __init__(self, config: RrdConfig) -> None:
         self.step = config.step
         self.write_every = max(config.write_every, config.step)
+        self._forget = max(FORGET, FORGET_STEPS * config.step)
         self.limit = config.queue
         self.queued = 0
         """Values that wait, or are on their way to the engine."""
@@ -127,7 +130,7 @@ class RrdQueue:
                 file = ring[self._hand]
                 if file.ready and file.waiting is not None:
                     found.append(file)
-                elif file.waiting is None and file.newest < now - FORGET:
+                elif file.waiting is None and file.newest < now - self._forget:
                     del self._files[file.path]
                     ring[self._hand] = ring[-1]
                     ring.pop()

@@ -328,20 +328,33 @@ def test_files_that_are_refused_and_silent_are_no_more_than_values_that_may_wait
     assert (one.stats.files, one.stats.refused, len(one._troubled)) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("step", [15, 300])
+def test_a_file_that_lives_is_not_forgotten_between_two_values(step: int) -> None:
+    one = writer(FakeEngine(), step=step, write_every=step)
+    for number in range(1, 6):
+        one.add([Update(path_of(1), number * step, "1", KIND)])
+        for second in range(number * step, (number + 1) * step, 5):
+            one.flush(second)
+        assert one.stats.files == 1
+    for second in range(6 * step, 16 * step + 120, 5):
+        one.flush(second)
+    assert one.stats.files == 0
+
+
 def test_one_flush_ends_also_after_a_long_absence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rrd_writer, "VALUES", 2_000)
     engine = FakeEngine()
     one = writer(engine)
     one.add(values(range(3000), 0))
-    run(one, 0, 20)
+    run(one, 0, 5)
     engine.away = True
-    for number in range(20, 23):
+    for number in range(5, 8):
         one.add(values(range(3000), number))
         one.flush(tick(number))
     engine.away = False
     stored = [one.stats.stored]
     for second in range(6):
-        one.flush(tick(24) + second)
+        one.flush(tick(9) + second)
         stored.append(one.stats.stored)
     assert [later - earlier for earlier, later in itertools.pairwise(stored)] == [3000, 3000, 3000, 0, 0, 0]
 
