@@ -12,6 +12,8 @@ import ssl
 from collections.abc import Awaitable, Callable
 from math import inf
 
+from .tcp import WAITING_BYTES, waiting_bytes
+
 CLIENTS = 256
 """How many connections there are at once; more wait in the listening socket's queue."""
 HEADERS = 10.0
@@ -22,8 +24,6 @@ REST = 120.0
 """How long a connection is kept for its next request, in seconds."""
 GRACE = 2.0
 """How long a client may stand still while others need its place, in seconds."""
-WAITING_BYTES = 256 << 20
-"""How many bytes of pages may wait for readers."""
 PULSE = 0.5
 """Seconds between two looks at who stands still."""
 
@@ -260,15 +260,13 @@ class HttpPort:
                     if client.why != "idle":
                         self._hung_up(client.why)
                     client.hang_up()
-            while self._waiting_bytes() > WAITING_BYTES:
+            while waiting_bytes(self._pages()) > WAITING_BYTES:
                 if not self._make_room(f"more than {WAITING_BYTES >> 20} MiB wait for slow HTTP clients"):
                     break
 
-    def _waiting_bytes(self) -> int:
-        """How many bytes of pages there are, if of more than one; without those of who has been hung up on."""
-        waiting = [client.body for client in self._clients.values() if client.body and client.since < inf]
-        bodies = {id(body): len(body) for body in waiting}
-        return sum(bodies.values()) if len(bodies) > 1 else 0
+    def _pages(self) -> list[bytes]:
+        """What clients are sent, without those who have been hung up on."""
+        return [client.body for client in self._clients.values() if client.body and client.since < inf]
 
     def _make_room(self, reason: str) -> bool:
         """Hang up on who stands still longest, if it is long enough."""

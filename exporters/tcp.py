@@ -24,7 +24,7 @@ STALL = 10.0
 GRACE = 2.0
 """The same while others wait for a place."""
 WAITING_BYTES = 256 << 20
-"""How many bytes of documents may wait for readers of one port."""
+"""How many bytes of documents, or of pages, may wait for readers of one port."""
 AT_ONCE = 4
 """How many documents are made at the same time: so many more than may wait can there be."""
 PAUSE = 0.1
@@ -64,6 +64,12 @@ def listen_tcp(host: str, port: int, what: str, *, only_v6: bool = False, shared
         )
         raise InputError(f"{what}: TCP {host}:{port}: {error.strerror}; {cure}") from None
     return listener
+
+
+def waiting_bytes(documents: Iterable[bytes]) -> int:
+    """How many bytes documents have that wait for readers: one that several are given counts once, a single one not."""
+    sizes = {id(one): len(one) for one in documents}
+    return sum(sizes.values()) if len(sizes) > 1 else 0
 
 
 def _close(client: socket.socket, _task: asyncio.Task[None]) -> None:
@@ -171,18 +177,13 @@ class XmlPort:
     async def _make(self, render: Callable[[], Awaitable[bytes]]) -> bytes:
         """A document, made as soon as not too many bytes of others wait."""
         async with self._making:
-            while self._waiting_bytes() > WAITING_BYTES:
+            while waiting_bytes(self._documents.values()) > WAITING_BYTES:
                 await self._make_room("limit", self._documents)
             document = await render()
             task = asyncio.current_task()
             if task is not None:
                 self._documents[task] = document
             return document
-
-    def _waiting_bytes(self) -> int:
-        """How many bytes of documents there are, if of more than one; one that several are given counts once."""
-        sizes = {id(one): len(one) for one in self._documents.values()}
-        return sum(sizes.values()) if len(sizes) > 1 else 0
 
     def _progress(self, at: float | None = None) -> None:
         """This client has got on just now; `inf`: it waits for us."""

@@ -323,7 +323,7 @@ class Collector:
         agent = source.agent
         if agent.host is not source:
             agent.host = source
-            source.tell(source.received)
+            source.tell(source.received)  # only now does it speak for the host, and of its CPUs
         agent.born = agent.born or min(source.moments.values(), default=0.0)
         name = source.texts.get("hostname", "")
         if name != agent.name:

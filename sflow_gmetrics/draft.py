@@ -102,6 +102,15 @@ class Draft:
         return size
 
 
+def whole_draft(payload: bytes, offset: int, end: int) -> Draft | None:
+    """The walk over the sample whose record count stands at `offset`; None where it reaches beyond its end."""
+    try:
+        draft = Draft(payload, offset, end)
+    except (struct.error, IndexError):
+        return None
+    return draft if draft.whole else None
+
+
 def _same(structure: Structure) -> frozenset[int]:
     """The tags of the structures that say the same as this one: itself, and an older version of it.
 

@@ -13,7 +13,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from .draft import Draft, Part
+from .draft import Draft, Part, whole_draft
 from .schema import Field, Role, Structure, tag_text
 from .structures import COUNTER_RECORDS, counter_field
 from .structures.jvm import STRUCTURES as JVM_STRUCTURES
@@ -261,11 +261,8 @@ class Layouts:
         Then its bytes are as good as those were: a shape is learned from samples without fault
         only, and says where everything lies.
         """
-        try:
-            draft = Draft(payload, offset, end)
-        except (struct.error, IndexError):
-            return None
-        shape = self.shapes.get(draft.key()) if draft.whole else None
+        draft = whole_draft(payload, offset, end)
+        shape = self.shapes.get(draft.key()) if draft is not None else None
         return shape if shape is not None and shape.size == end - offset else None
 
     def shape(self, payload: bytes, offset: int, end: int) -> Shape | None:

@@ -15,7 +15,7 @@ from typing import Any
 from .agent import Agent
 from .collector import Collector
 from .config import Config
-from .draft import Draft
+from .draft import whole_draft
 from .errors import StateError
 from .layout import Form, Shape
 from .limits import STREAM_MEMORY
@@ -245,11 +245,7 @@ def _shape(collector: Collector, raw: bytes) -> Shape:
     """How the bytes of a sample lie. In records that are not read there may be anything, as in those that come."""
     shape = collector.layouts.known(raw, 0, len(raw))
     if shape is None:
-        try:
-            whole = Draft(raw, 0, len(raw)).whole
-        except (struct.error, IndexError):
-            whole = False
-        if not whole or len(raw) > 0xFFFF:
+        if whole_draft(raw, 0, len(raw)) is None or len(raw) > 0xFFFF:
             raise StateError("the bytes of a sample are none")
         shape = collector.layouts.shape(raw, 0, len(raw))
     if shape is None or shape.size != len(raw):

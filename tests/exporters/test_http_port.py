@@ -290,17 +290,21 @@ def test_when_all_places_are_taken_who_stands_still_has_to_go(monkeypatch: pytes
     run(scenario)
 
 
+async def connect_to_page_of_its_own(served: Served, number: int) -> socket.socket:
+    """A client that asks, and does not read."""
+    served.body = b"%d" % number + BIG
+    client = await connect(served, REQUEST)
+    await asyncio.sleep(0.1)
+    return client
+
+
 def test_bytes_that_wait_for_slow_readers_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_port, "WAITING_BYTES", 3 * len(BIG))
     monkeypatch.setattr(http_port, "GRACE", 0.2)
     monkeypatch.setattr(http_port, "PULSE", 0.05)
 
     async def scenario(served: Served) -> None:
-        stuck = []
-        for number in range(6):
-            served.body = b"%d" % number + BIG
-            stuck.append(await connect(served, REQUEST))
-            await asyncio.sleep(0.1)
+        stuck = [await connect_to_page_of_its_own(served, number) for number in range(6)]
         async with asyncio.timeout(20):
             while served.hung_up["limit"] < 4:
                 await asyncio.sleep(0.05)
@@ -318,11 +322,7 @@ def test_of_many_slow_readers_as_many_as_needed_have_to_go_at_once(monkeypatch: 
     monkeypatch.setattr(http_port, "PULSE", 2.0)
 
     async def scenario(served: Served) -> None:
-        stuck = []
-        for number in range(8):
-            served.body = b"%d" % number + BIG
-            stuck.append(await connect(served, REQUEST))
-            await asyncio.sleep(0.05)
+        stuck = [await connect_to_page_of_its_own(served, number) for number in range(8)]
         async with asyncio.timeout(3.5):  # at the first or second look
             while served.hung_up["limit"] < 6:
                 await asyncio.sleep(0.05)
