@@ -318,6 +318,8 @@ def test_a_debian_gmond_below_us(tmp_path: Path, require_program: Callable[[str]
         level(tmp_path / "ours", config(CLUSTER, GRID, more=more)) as ours,
     ):
         feed(ours.served.sflow)
+        place = f"GRID/CLUSTER[@NAME='{CLUSTER}']"
+        wait_for("our hosts", lambda: states(ours.ask("/?filter=summary").find(place)) == (HOSTS, 0))
         wanted = ["cpu_num", "load_one", "mem_free", "mem_total"]
 
         def host() -> ElementTree.Element | None:
