@@ -23,7 +23,19 @@ RULES = (*AGENTS.all, *COLLECTOR.all)
 _ALWAYS = ("sflow_collector_build_info", "sflow_collector_start_time_seconds", "sflow_collector_services")
 FAMILIES = frozenset(_ALWAYS).union(*(rule.families for rule in RULES))
 WIDTH = 100
-COUNTED = frozenset({"kernel_drops", "refused", "address_shared"})
+COUNTED = frozenset(
+    {
+        "loss",
+        "restarts",
+        "twice",
+        "address_shared",
+        "decode_errors",
+        "kernel_drops",
+        "refused",
+        "rrd_lost",
+        "store_lost",
+    }
+)
 """Rules that judge what was counted, which may be past: a state keeps it over restarts."""
 PAUSE = 40.0
 """Seconds until the second look at them: hsflowd sends each of its samples every 30, unless it is told otherwise."""
@@ -45,9 +57,10 @@ def visit(target: Target) -> tuple[str, list[Finding]]:
         print(f"Something was lost: looking again in {PAUSE:.0f} s, whether that goes on.", file=sys.stderr, flush=True)
         time.sleep(PAUSE)
         again = ask(target, FAMILIES)
-        if isinstance(again, Page):
-            answer = replace(again, earlier=answer)
-            found = examine(answer)
+        if isinstance(again, Finding):
+            return _summary(answer), [again, *(one for one in found if one.key not in COUNTED)]
+        answer = replace(again, earlier=answer)
+        found = examine(answer)
     return f"{_summary(answer)}, at {target.url}", found
 
 

@@ -12,7 +12,7 @@ AGENTS = Rules()
 SETTLED = 180.0
 """Seconds after which a collector should have heard everything: hsflowd looks for services once a minute."""
 CLOCKS_APART = 10.0
-LOST_SHARE, LOST_LEAST = 0.01, 10
+LOST_SHARE = 0.01
 RESTARTS_AN_HOUR = 1.0
 TWICE_SHARE = 0.05
 ERROR_SHARE = 0.001
@@ -142,54 +142,61 @@ def _clocks(page: Page) -> Found:
 
 @AGENTS.rule("loss", "sflow_agent_datagrams_lost_total", "sflow_agent_datagrams_total")
 def _loss(page: Page) -> Found:
-    came = page.by("agent", "sflow_agent_datagrams_total")
-    lossy = {
-        agent: share(lost, lost + came.get(agent, 0.0))
-        for agent, lost in page.by("agent", "sflow_agent_datagrams_lost_total").items()
-        if lost >= LOST_LEAST and lost > LOST_SHARE * (lost + came.get(agent, 0.0))
-    }
+    losses = page.losses(lambda one: _datagrams(one, "sflow_agent_datagrams_lost_total"), LOST_SHARE)
+    lossy = losses.still or losses.past
     if lossy:
+        are = "are lost" if losses.still else f"were lost, hardly any in the last {page.between}"
         yield (
-            f"Datagrams of {len(lossy)} agents are lost: "
-            f"{names(f'{agent} ({lost})' for agent, lost in lossy.items())}.",
+            f"Datagrams of {len(lossy)} agents {are}: "
+            f"{names(f'{agent} ({share(part, 1)})' for agent, part in lossy.items())}.",
             "If the kernel drops some here, mend that first. If many agents of one site lose some, look at the network "
             "between; if one does, at its host's interface ('ip -s link'). Totals stay right, rates are of longer "
             "times.",
+            losses.severity,
         )
+
+
+def _datagrams(page: Page, name: str) -> dict[str, tuple[float, float]]:
+    """Datagrams of each agent that are counted under this name, and those that came and were used."""
+    came = page.by("agent", "sflow_agent_datagrams_total")
+    return {agent: (count, came.get(agent, 0.0)) for agent, count in page.by("agent", name).items()}
 
 
 @AGENTS.rule("restarts", "sflow_agent_restarts_total", "sflow_collector_start_time_seconds")
 def _restarts(page: Page) -> Found:
     least = max(3.0, RESTARTS_AN_HOUR * page.running / 3600)
     often = [agent for agent, count in page.by("agent", "sflow_agent_restarts_total").items() if count > least]
+    new = page.newly_by("agent", "sflow_agent_restarts_total")
+    still = [agent for agent in often if new[agent]]
     if often:
+        restart = "restart" if still else f"have restarted, none in the last {page.between},"
         yield (
-            f"{len(often)} agents restart again and again: {names(often)}.",
+            f"{len(still or often)} agents {restart} again and again: {names(still or often)}.",
             "'journalctl -u hsflowd' says why hsflowd ends.",
+            PROBLEM if still else REMARK,
         )
 
 
 @AGENTS.rule("twice", "sflow_agent_datagrams_reordered_total", "sflow_agent_datagrams_total")
 def _twice(page: Page) -> Found:
-    came = page.by("agent", "sflow_agent_datagrams_total")
-    double = [
-        agent
-        for agent, late in page.by("agent", "sflow_agent_datagrams_reordered_total").items()
-        if late >= LOST_LEAST and late > TWICE_SHARE * (late + came.get(agent, 0.0))
-    ]
+    late = page.losses(lambda one: _datagrams(one, "sflow_agent_datagrams_reordered_total"), TWICE_SHARE)
+    double = late.still or late.past
     if double:
+        come = "come late or twice and are" if late.still else "came late or twice and were"
         yield (
-            f"Many datagrams of {len(double)} agents come late or twice and are not used: {names(double)}.",
+            f"Many datagrams of {len(double)} agents {come} not used"
+            f"{'' if late.still else f', hardly any in the last {page.between}'}: {names(double)}.",
             "Two ways lead here: two 'collector' lines for one collector, or a relay that copies. "
             "'tcpdump -n udp port 6343' shows from where they come.",
+            late.severity,
         )
 
 
 @AGENTS.rule("address_shared", "sflow_agent_address_conflicts_total")
 def _address_shared(page: Page) -> Found:
-    counts = page.by("agent", "sflow_agent_address_conflicts_total")
-    still = [agent for agent in counts if page.newly("sflow_agent_address_conflicts_total", agent=agent)]
-    shared = still or [agent for agent, count in counts.items() if count]
+    counter = "sflow_agent_address_conflicts_total"
+    still = [agent for agent, count in page.newly_by("agent", counter).items() if count]
+    shared = still or [agent for agent, count in page.by("agent", counter).items() if count]
     if shared:
         when = "are announced by two machines each" if still else f"had two machines, not in the last {page.between}"
         yield (
@@ -219,15 +226,22 @@ def _same_name(page: Page) -> Found:
 
 @AGENTS.rule("decode_errors", "sflow_collector_decode_errors_total", "sflow_collector_datagrams_total")
 def _decode_errors(page: Page) -> Found:
+    counter = "sflow_collector_decode_errors_total"
+    errors = page.losses(_errors, ERROR_SHARE, many=1)
+    for reason in sorted({*errors.still, *errors.past}):
+        meaning = _REASONS.get(reason, "an agent is broken, or somebody tries what happens")
+        yield (
+            f"{page.sum(counter, reason=reason):,.0f} datagrams or samples are no good sFlow ({reason})"
+            f"{page.lately(counter, reason=reason)}: {meaning}.",
+            "The log names the agents. Record some with 'tcpdump -w odd.pcap -U udp port 6343' and look with "
+            "'sflow-gmetrics decode odd.pcap'. Keep strangers out with a firewall or [sflow] allow.",
+            PROBLEM if reason in errors.still else REMARK,
+        )
+
+
+def _errors(page: Page) -> dict[str, tuple[float, float]]:
     datagrams = page.sum("sflow_collector_datagrams_total")
-    for reason, count in sorted(page.by("reason", "sflow_collector_decode_errors_total").items()):
-        if count > ERROR_SHARE * datagrams:
-            meaning = _REASONS.get(reason, "an agent is broken, or somebody tries what happens")
-            yield (
-                f"{count:,.0f} datagrams or samples are no good sFlow ({reason}): {meaning}.",
-                "The log names the agents. Record some with 'tcpdump -w odd.pcap -U udp port 6343' and look with "
-                "'sflow-gmetrics decode odd.pcap'. Keep strangers out with a firewall or [sflow] allow.",
-            )
+    return {why: (count, datagrams) for why, count in page.by("reason", "sflow_collector_decode_errors_total").items()}
 
 
 @AGENTS.rule("unknown_records", "sflow_collector_unknown_records_total")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 from exporters.rrd_queue import TROUBLED_VALUES
@@ -18,7 +19,7 @@ DROP_SHARE = 0.0001
 NEAR = 0.9
 BEHIND = 300.0
 """Seconds after which a store that gets nothing is behind."""
-LOST_SHARE, LOST_LEAST = 0.001, 10
+LOST_SHARE = 0.001
 
 Found = Iterable[tuple[str, ...]]
 
@@ -65,17 +66,21 @@ def _sysctl(buffer: float) -> str:
     "sflow_collector_limit",
 )
 def _kernel_drops(page: Page) -> Found:
-    counter, datagrams = "sflow_collector_kernel_drops_total", "sflow_collector_datagrams_total"
-    drops, new = page.sum(counter), page.newly(counter)
+    ((drops, datagrams),) = _drops(page).values()
     if drops:
         wanted = 2 * page.limit("sflow.receive_buffer")
         yield (
-            f"The kernel has dropped {drops:,.0f} datagrams ({share(drops, drops + page.sum(datagrams))})"
-            f"{page.lately(counter)}: the receive buffer was full.",
+            f"The kernel has dropped {drops:,.0f} datagrams ({share(drops, drops + datagrams)})"
+            f"{page.lately('sflow_collector_kernel_drops_total')}: the receive buffer was full.",
             f"Give it more room: {_sysctl(wanted)}, '[sflow] receive_buffer = {wanted:.0f}' in the configuration, then "
             "restart. If the collector's CPU is always full, give a part of the agents to a second collector.",
-            PROBLEM if new > DROP_SHARE * (new + page.newly(datagrams)) else REMARK,
+            page.losses(_drops, DROP_SHARE, many=1).severity,
         )
+
+
+def _drops(page: Page) -> dict[str, tuple[float, float]]:
+    """The datagrams that the kernel has dropped, and those that came."""
+    return {"": (page.sum("sflow_collector_kernel_drops_total"), page.sum("sflow_collector_datagrams_total"))}
 
 
 @COLLECTOR.rule("small_buffer", "sflow_collector_receive_buffer_bytes", "sflow_collector_limit")
@@ -174,16 +179,24 @@ def _rrd_refused(page: Page) -> Found:
 
 @COLLECTOR.rule("rrd_lost", "sflow_collector_rrd_updates_total")
 def _rrd_lost(page: Page) -> Found:
-    stored = page.sum("sflow_collector_rrd_updates_total", outcome="ok")
-    lost = page.sum("sflow_collector_rrd_updates_total", outcome="dropped")
-    if lost >= LOST_LEAST and lost > LOST_SHARE * (stored + lost):
+    losses = page.losses(_values, LOST_SHARE)
+    if losses.still or losses.past:
+        ((lost, stored),) = _values(page).values()
         yield (
-            f"{lost:,.0f} RRD values ({share(lost, stored + lost)}) are lost: there was no room in the queue, their "
-            "file was refused for too long, or they came too late for it.",
+            f"{lost:,.0f} RRD values ({share(lost, stored + lost)}) are lost"
+            f"{page.lately('sflow_collector_rrd_updates_total', outcome='dropped')}: there was no room in the queue, "
+            "their file was refused for too long, or they came too late for it.",
             "The log says which. A queue that is full needs an engine that is not away, or a greater [rrd] queue; a "
             "file that is refused has to be mended or moved away. Values that come too late mean a clock that was "
             "set back.",
+            losses.severity,
         )
+
+
+def _values(page: Page) -> dict[str, tuple[float, float]]:
+    """The RRD values that are lost, and those that were stored."""
+    lost, stored = (page.sum("sflow_collector_rrd_updates_total", outcome=one) for one in ("dropped", "ok"))
+    return {"": (lost, stored)}
 
 
 @COLLECTOR.rule(
@@ -240,17 +253,27 @@ def _store_behind(page: Page) -> Found:
 
 @COLLECTOR.rule("store_lost", f"{_REMOTE_WRITE}samples_total")
 def _store_lost(page: Page) -> Found:
-    for store in page.by("endpoint", f"{_REMOTE_WRITE}samples_total"):
-        outcomes = page.by("outcome", f"{_REMOTE_WRITE}samples_total", endpoint=store)
-        sent, refused, dropped = (outcomes.get(one, 0.0) for one in ("sent", "failed", "dropped"))
-        lost = refused + dropped
-        if lost >= LOST_LEAST and lost > LOST_SHARE * (sent + lost):
-            yield (
-                f"{lost:,.0f} samples for the store {store} are lost: {refused:,.0f} were refused, {dropped:,.0f} "
-                "found no room in the queue.",
-                "The log has the store's own words. Refused ones mean a wrong address, no right to write, or series "
-                "that it does not take; no room means that it was away for too long.",
-            )
+    losses = page.losses(_samples, LOST_SHARE)
+    for store in sorted({*losses.still, *losses.past}):
+        refused, dropped = (_outcome(page, one)[store] for one in ("failed", "dropped"))
+        past = "" if store in losses.still else f", hardly any in the last {page.between}"
+        yield (
+            f"{refused + dropped:,.0f} samples for the store {store} are lost{past}: {refused:,.0f} were refused, "
+            f"{dropped:,.0f} found no room in the queue.",
+            "The log has the store's own words. Refused ones mean a wrong address, no right to write, or series "
+            "that it does not take; no room means that it was away for too long.",
+            PROBLEM if store in losses.still else REMARK,
+        )
+
+
+def _samples(page: Page) -> dict[str, tuple[float, float]]:
+    """The samples of each store that are lost, and those that it has taken."""
+    sent, refused, dropped = (_outcome(page, one) for one in ("sent", "failed", "dropped"))
+    return {store: (refused[store] + dropped[store], count) for store, count in sent.items()}
+
+
+def _outcome(page: Page, outcome: str) -> dict[str, float]:
+    return defaultdict(float, page.by("endpoint", f"{_REMOTE_WRITE}samples_total", outcome=outcome))
 
 
 @COLLECTOR.rule(

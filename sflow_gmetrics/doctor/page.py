@@ -11,6 +11,10 @@ PROBLEM, REMARK = "problem", "remark"
 """A problem is to be mended; a remark is worth knowing."""
 NAMED = 5
 """How many agents or hosts a finding names."""
+MANY, FEW = 10, 3
+"""How many have to be lost in all, and since the first look, before their share says something."""
+SUSPECT = 0.01
+"""From what part of the share that is allowed on a second look is worth its time: what was lost long ago thins it."""
 
 Labels = Mapping[str, str]
 
@@ -66,8 +70,32 @@ class Page:
 
     def newly(self, name: str, **labels: str) -> float:
         """By how much a sum of counters has grown since the first look; all of it where there was none."""
-        now, then = self.sum(name, **labels), self.earlier.sum(name, **labels) if self.earlier else 0.0
-        return now - then if now >= then else now
+        return _growth(self.sum(name, **labels), self.earlier.sum(name, **labels) if self.earlier else 0.0)
+
+    def newly_by(self, label: str, name: str, **labels: str) -> dict[str, float]:
+        """The same by the value of a label."""
+        then = self.earlier.by(label, name, **labels) if self.earlier else {}
+        return {key: _growth(now, then.get(key, 0.0)) for key, now in self.by(label, name, **labels).items()}
+
+    def losses(self, counts: Counts, allowed: float, many: int = MANY) -> Losses:
+        """Of whom a greater share is lost than is `allowed`, and `many` in all; `counts` reads a page.
+
+        What was lost once is past when no such share was lost since the first look. Where there was
+        none, it is not known yet whether that goes on, and a small part of what is allowed is suspect.
+        """
+        losses = Losses()
+        then = counts(self.earlier) if self.earlier else {}
+        least = allowed if self.earlier else SUSPECT * allowed
+        for key, (lost, came) in counts(self).items():
+            before = then.get(key, (0.0, 0.0))
+            new = _growth(lost, before[0])
+            lately, ever = _part(new, _growth(came, before[1])), _part(lost, came)
+            often = lost >= many and ever > least
+            if lately > least and (often or (self.earlier and new >= min(many, FEW))):
+                losses.still[key] = lately
+            elif often:
+                losses.past[key] = ever
+        return losses
 
     @property
     def between(self) -> str:
@@ -88,6 +116,31 @@ class Page:
         """For how many seconds the collector has been running."""
         started = self.sum("sflow_collector_start_time_seconds")
         return max(self.now - started, 0.0) if started else 0.0
+
+
+Counts = Callable[[Page], Mapping[str, tuple[float, float]]]
+"""How many are lost and how many came, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """Which share is lost, by name: of those of whom some are lost still, and of those who have lost them before."""
+
+    still: dict[str, float] = field(default_factory=dict)
+    past: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def severity(self) -> str:
+        """A problem as long as some are lost."""
+        return PROBLEM if self.still else REMARK
+
+
+def _growth(now: float, then: float) -> float:
+    return now - then if now >= then else now
+
+
+def _part(lost: float, came: float) -> float:
+    return lost / (lost + came) if lost else 0.0
 
 
 Judge = Callable[[Page], Iterable[Finding]]

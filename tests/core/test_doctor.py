@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,9 +80,9 @@ sflow_service_disk_read_bytes_total{{pool="web",host="web-1",service="nginx.serv
 sflow_service_disk_written_bytes_total{{pool="web",host="web-1",service="nginx.service",kind="systemd"}} 4096
 sflow_agent_datagrams_total{{agent="10.0.0.1"}} 50000
 sflow_agent_datagrams_total{{agent="10.0.0.2"}} 50000
-sflow_agent_datagrams_lost_total{{agent="10.0.0.1"}} 9
-sflow_agent_datagrams_reordered_total{{agent="10.0.0.1"}} 9
-sflow_agent_restarts_total{{agent="10.0.0.1"}} 2
+sflow_agent_datagrams_lost_total{{agent="10.0.0.1"}} 4
+sflow_agent_datagrams_reordered_total{{agent="10.0.0.1"}} 4
+sflow_agent_restarts_total{{agent="10.0.0.1"}} 1
 sflow_agent_last_seen_timestamp_seconds{{agent="10.0.0.1"}} {NOW - 3}
 sflow_agent_clock_agrees{{agent="10.0.0.1"}} 1
 """
@@ -353,7 +355,9 @@ def test_rrd_requests_that_failed_are_no_lost_values() -> None:
 
 
 def test_what_may_be_so_is_no_problem() -> None:
-    sick = page("sflow_collector_kernel_drops_total 1", DROPPED % "not_allowed", "sflow_collector_rrd_up 0")
+    sick = page(
+        f"{KERNEL} 1", DROPPED % "not_allowed", "sflow_collector_rrd_up 0", "sflow_collector_datagrams_total 2e6"
+    )
     assert [(one.key, one.severity) for one in examine(sick)] == [
         ("rrd_away", "problem"),
         ("kernel_drops", "remark"),
@@ -362,23 +366,84 @@ def test_what_may_be_so_is_no_problem() -> None:
 
 
 PAST = (f"{KERNEL} 300", DROPPED % "memory", CONFLICTS % (2, 9), CONFLICTS % (3, 9))
+LOST = (
+    'sflow_agent_datagrams_lost_total{agent="10.0.0.2"} 5000',
+    'sflow_agent_restarts_total{agent="10.0.0.2"} 11',
+    'sflow_agent_datagrams_reordered_total{agent="10.0.0.2"} 9999',
+    'sflow_collector_decode_errors_total{reason="truncated"} 200',
+    'sflow_collector_rrd_updates_total{backend="rrdcached",outcome="dropped"} 1000',
+    'sflow_collector_remote_write_samples_total{endpoint="vm",outcome="failed"} 500',
+)
 LATER = [
     ((), [("kernel_drops", "remark"), ("refused", "remark"), ("address_shared", "remark")]),
     ((f"{KERNEL} 400",), [("kernel_drops", "problem"), ("refused", "remark"), ("address_shared", "remark")]),
     ((f"{KERNEL} 301", "sflow_collector_datagrams_total 900000"), [("kernel_drops", "remark")]),
     (('sflow_collector_dropped_total{reason="memory"} 6',), [("refused", "problem")]),
     ((CONFLICTS % (3, 10),), [("address_shared", "problem")]),
+    ((), [(key, "remark") for key in ("loss", "restarts", "twice", "decode_errors", "rrd_lost", "store_lost")]),
+    ((LOST[0].replace("5000", "5001"),), [("loss", "problem"), ("restarts", "remark"), ("twice", "remark")]),
+    ((LOST[0].replace("5000", "5001"), 'sflow_agent_datagrams_total{agent="10.0.0.2"} 51000'), [("loss", "remark")]),
+    ((LOST[1].replace("11", "12"),), [("restarts", "problem"), ("loss", "remark")]),
+    ((LOST[2].replace("9999", "10005"),), [("twice", "problem"), ("loss", "remark")]),
+    ((LOST[3].replace("200", "201"),), [("decode_errors", "problem"), ("loss", "remark")]),
+    ((LOST[4].replace("1000", "1003"),), [("rrd_lost", "problem"), ("store_lost", "remark")]),
+    ((LOST[5].replace("500", "503"),), [("store_lost", "problem"), ("rrd_lost", "remark")]),
 ]
 
 
-@pytest.mark.parametrize(("growth", "wanted"), LATER, ids=["nothing", "drops", "a drop", "memory", "conflict"])
+@pytest.mark.parametrize(("growth", "wanted"), LATER, ids=[" ".join(one[0]) or str(one[1][0][0]) for one in LATER])
 def test_what_is_past_is_a_remark_and_what_goes_on_a_problem(
     growth: tuple[str, ...], wanted: list[tuple[str, str]]
 ) -> None:
-    first = page(*PAST)
+    first = page(*PAST, *LOST)
     assert {one.severity for one in examine(first)} == {"problem"}
-    again = replace(page(*PAST, *growth), earlier=replace(first, now=NOW - 40))
+    again = replace(page(*PAST, *LOST, *growth), earlier=replace(first, now=NOW - 40))
     assert {(one.key, one.severity) for one in examine(again)} >= set(wanted)
+
+
+YEARS = [
+    ('sflow_agent_datagrams_lost_total{agent="10.0.0.2"} %d', 'sflow_agent_datagrams_total{agent="10.0.0.2"} %d'),
+    ('sflow_agent_datagrams_reordered_total{agent="10.0.0.2"} %d', 'sflow_agent_datagrams_total{agent="10.0.0.2"} %d'),
+    ('sflow_collector_decode_errors_total{reason="truncated"} %d', "sflow_collector_datagrams_total %d"),
+    (
+        'sflow_collector_rrd_updates_total{backend="rrdcached",outcome="dropped"} %d',
+        'sflow_collector_rrd_updates_total{backend="rrdcached",outcome="ok"} %d',
+    ),
+    (
+        'sflow_collector_remote_write_samples_total{endpoint="vm",outcome="dropped"} %d',
+        'sflow_collector_remote_write_samples_total{endpoint="vm",outcome="sent"} %d',
+    ),
+]
+
+
+@pytest.mark.parametrize(("lost", "came"), YEARS)
+def test_what_begins_after_years_without_is_a_problem(lost: str, came: str) -> None:
+    first = page(lost % 900, came % 1_000_000)
+    assert [one.severity for one in examine(first)] == ["problem"], "worth a second look"
+    later = page(lost % 904, came % 1_000_004)
+    assert [one.severity for one in examine(replace(later, earlier=first))] == ["problem"]
+    assert examine(replace(page(lost % 900, came % 1_000_004), earlier=first)) == []
+    assert examine(page(lost % 1, came % 1e9)) == [], "not worth one"
+
+
+def test_no_rule_reads_the_page_again_for_each_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 20,000 agents that would take minutes."""
+    each, reads = Page.each, itertools.count()
+
+    def count(page: Page, name: str, **labels: str) -> Iterator[tuple[Mapping[str, str], float]]:
+        next(reads)
+        return each(page, name, **labels)
+
+    monkeypatch.setattr(Page, "each", count)
+    names_of_agents = {name for rule in RULES for name in rule.families if name.startswith("sflow_agent_")}
+
+    def reads_of(agents: int) -> int:
+        large = page(*(f'{name}{{agent="a{n}"}} 5' for name in names_of_agents for n in range(agents)))
+        before = next(reads)
+        examine(replace(large, earlier=large))
+        return next(reads) - before
+
+    assert reads_of(50) == reads_of(1)
 
 
 def test_it_is_said_how_much_is_new() -> None:

@@ -143,6 +143,21 @@ def test_what_was_counted_is_looked_at_twice(
     assert err == "Something was lost: looking again in 0 s, whether that goes on.\n"
 
 
+def test_a_collector_that_goes_away_between_two_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "PAUSE", 0.0)
+    asked = itertools.count()
+
+    def answer(request: BaseHTTPRequestHandler) -> tuple[int, str]:
+        if "ready" in request.path:
+            return (503 if next(asked) else 200), ""
+        return 200, LITTLE % 500 + "sflow_collector_rrd_up 0\n" if "collector" in request.path else ""
+
+    with answering(answer) as place:
+        about, found = visit(Target.of(f"http://{place}"))
+    assert about.startswith("sflow_gmetrics 1.2.3")
+    assert [one.key for one in found] == ["unreachable", "rrd_away"], "nobody knows whether drops go on"
+
+
 def test_a_collector_that_is_well_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "PAUSE", 1e9)
     with answering(lambda request: (200, LITTLE % 0 if "collector" in request.path else "")) as place:
@@ -272,7 +287,8 @@ def test_a_password_file_that_is_not_there(tmp_path: Path) -> None:
 # --- a real instance
 
 
-def test_a_running_instance_is_examined(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_running_instance_is_examined(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(doctor, "PAUSE", 0.5)
     with running(config("1048576", "65536")) as (_, listening):
         assert listening.web
         url = f"http://{HOME}:{listening.web[1]}"
@@ -285,10 +301,20 @@ def test_a_running_instance_is_examined(capsys: pytest.CaptureFixture[str]) -> N
         text = "sflow_gmetrics " + capsys.readouterr().out.rpartition("sflow_gmetrics ")[2]
         assert re.match(r"sflow_gmetrics \S+, running for \d+ seconds: 1 agents, \d services, 30 datagrams, at", text)
         assert text.endswith("All is well.\n")
-        send(listening.sflow[0], b"GET / HTTP/1.0")
-        wait_for("one more", lambda: number(listening, "sflow_collector_datagrams_total") == 31)
-        wait_for("a new page", lambda: cli.main(["doctor", "--url", url]) == 1, pause=0.3)
-        assert "no good sFlow (bad_version)" in capsys.readouterr().out
+        ended = threading.Event()
+
+        def disturb() -> None:
+            while not ended.wait(0.1):
+                send(listening.sflow[0], b"GET / HTTP/1.0")
+
+        thread = threading.Thread(target=disturb)
+        thread.start()
+        try:
+            wait_for("it to be seen", lambda: cli.main(["doctor", "--url", url]) == 1, pause=0.3)
+        finally:
+            ended.set()
+            thread.join()
+        assert "no good sFlow (bad_version), " in capsys.readouterr().out
 
 
 def test_a_failed_name_look_up_is_not_taken_for_a_fault_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
