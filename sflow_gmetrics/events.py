@@ -14,7 +14,7 @@ QUIET = frozenset(("new", "gone", "named", "back", "restarted"))
 INTERVAL = 60.0
 """How often the same event of the same subject is logged at the most, in seconds."""
 SUBJECTS = 10_000
-"""Of how many events the last time is kept; then it is begun anew."""
+"""Of how many events in such a time the last time is kept; then it is begun anew."""
 
 Notes = Mapping[Any, tuple[int, str]]
 """Event, or (name, event), to how many times and the newest text."""
@@ -26,6 +26,7 @@ class EventLog:
     def __init__(self) -> None:
         self._followed: list[tuple[str, Callable[[], Notes]]] = []
         self._logged: dict[tuple[str, str], float] = {}
+        """When each event was logged in the last `INTERVAL`, the oldest first."""
 
     def follow(self, subject: str, take_notes: Callable[[], Notes]) -> None:
         """From now on `write` asks `take_notes` for what it has to say of a subject, or of named ones of its kind."""
@@ -41,9 +42,11 @@ class EventLog:
     def may_say(self, subject: str, event: str) -> bool:
         """Whether the same event of the same subject was not logged a moment ago; then it is now."""
         now = time.monotonic()
-        if now - self._logged.get((subject, event), -INTERVAL) < INTERVAL:
+        while self._logged and now - next(iter(self._logged.values())) >= INTERVAL:
+            del self._logged[next(iter(self._logged))]
+        if (subject, event) in self._logged:
             return False
-        if len(self._logged) > SUBJECTS:
+        if len(self._logged) >= SUBJECTS:
             self._logged.clear()
         self._logged[subject, event] = now
         return True

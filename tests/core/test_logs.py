@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sflow_gmetrics import events
 from sflow_gmetrics.config import LogConfig, parse_config
 from sflow_gmetrics.errors import ConfigError
 from sflow_gmetrics.events import EventLog
@@ -103,3 +104,26 @@ def test_serve_logs_as_it_is_told(tmp_path: Path) -> None:
         found = [read(line) for line in program.said().splitlines()]
         assert found[-1]["msg"] == "ending"
         assert {one["level"] for one in found} == {"info"}
+
+
+# --- how often
+
+
+def test_an_event_of_a_subject_is_logged_once_a_minute_and_then_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("sflow_gmetrics.events.time.monotonic", lambda: now)
+    log = EventLog()
+    assert log.may_say("agent a", "new")
+    now += events.INTERVAL / 2
+    assert log.may_say("agent b", "new")
+    assert log.may_say("agent a", "gone")
+    assert not log.may_say("agent a", "new")
+    now += events.INTERVAL / 2
+    assert log.may_say("agent a", "new")
+    assert not log.may_say("agent b", "new")
+    for n in range(10 * events.SUBJECTS):
+        log.may_say(f"agent {n}", "new")
+        assert len(log._logged) <= events.SUBJECTS
+    now += events.INTERVAL
+    assert log.may_say("agent a", "new")
+    assert len(log._logged) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Sequence
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from sflow_gmetrics.simulation import Ledger, Work
 from tests.bench.soak.audit import Audits
 from tests.bench.soak.plan import Plan
-from tests.bench.soak.process import Look, band, grown_descriptors, medians, sparkline
+from tests.bench.soak.process import Look, grown_descriptors, levels, sparkline, swing
 from tests.bench.soak.readings import Totals, read_page
 from tests.bench.soak.verdict import lines, report, unexplained
 from tests.bench.soak.watch import Watched
@@ -107,12 +108,13 @@ def test_a_service_that_is_gone_is_part_of_the_sum_of_its_pool() -> None:
 # --- memory and descriptors
 
 
-def test_memory_is_judged_by_the_medians_of_the_last_half() -> None:
-    assert band(looks([*range(1, 301), *[1000.0] * 301])) == 0
-    noisy = [1000.0 if at % 5 else 5000.0 for at in range(601)]
-    assert band(looks(noisy)) == 0
-    assert band(looks([1000 + at / 10 for at in range(601)])) == pytest.approx(0.028, abs=0.001)
-    assert len(medians(looks([1.0] * 601))) == 30
+def test_memory_is_judged_by_the_floors_of_the_last_half() -> None:
+    assert swing(looks([*range(1, 301), *[1000.0] * 301])) == 0
+    documents = [1000.0 if at % 5 < (3 if at < 450 else 2) else 1050.0 for at in range(601)]
+    assert swing(looks(documents)) == 0
+    assert swing(looks(documents), statistics.median) == pytest.approx(0.05)
+    assert swing(looks([one + at / 10 for at, one in enumerate(documents)])) == pytest.approx(0.028, abs=0.001)
+    assert len(levels(looks([1.0] * 601), min)) == 30
     assert sparkline([1, 2, 3, 8]) == "▁▂▃█"
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.measure import rss_of
 
 WINDOWS = 30
-"""The last half of a soak in parts, of each of which the median counts: a page in the making is no leak."""
+"""The last half of a soak in parts, of each of which the least counts: a document that readers share is no leak."""
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
@@ -49,20 +48,25 @@ def part(looks: Sequence[Look], first: float, last: float) -> Sequence[Look]:
     return [one for one in looks if first * end <= one.at <= last * end]
 
 
-def medians(looks: Sequence[Look], windows: int = WINDOWS) -> list[float]:
-    """The median of the memory in each of so many equal parts of the time."""
+def levels(looks: Sequence[Look], of: Callable[[Sequence[float]], float], windows: int = WINDOWS) -> list[float]:
+    """The memory in each of so many equal parts of the time: the median `of` a part, say, or its least."""
     begin, end = looks[0].at, looks[-1].at
     width = (end - begin) / windows or 1.0
     parts: list[list[float]] = [[] for _ in range(windows)]
     for one in looks:
         parts[min(int((one.at - begin) / width), windows - 1)].append(one.rss)
-    return [statistics.median(one) for one in parts if one]
+    return [of(one) for one in parts if one]
 
 
-def band(looks: Sequence[Look]) -> float:
-    """How far the medians of the last half are apart, as a share of the least of them."""
-    levels = medians(part(looks, 0.5, 1.0))
-    return max(levels) / min(levels) - 1
+def swing(looks: Sequence[Look], of: Callable[[Sequence[float]], float] = min) -> float:
+    """How far the levels of the last half are apart, as a share of the least of them.
+
+    What leaks is there in every moment, and raises the least of a part. The documents of one
+    round of readers are not: whether they are there for a little more or less than half of the
+    time would decide on the median.
+    """
+    found = levels(part(looks, 0.5, 1.0), of)
+    return max(found) / min(found) - 1
 
 
 def grown_descriptors(looks: Sequence[Look]) -> tuple[int, int]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .process import band, grown_descriptors, medians, part, sparkline
+from .process import grown_descriptors, levels, part, sparkline, swing
 from .watch import Watched
 
 FLAT = 0.02
@@ -32,13 +33,12 @@ class Line:
 def lines(watched: Watched) -> Iterator[Line]:
     """All promises of a soak."""
     totals, audits = watched.totals, watched.audits
-    swing = band(watched.looks)
+    least, median = swing(watched.looks), swing(watched.looks, statistics.median)
     raw = [one.rss / 1024 for one in part(watched.looks, 0.5, 1)]
-    flat = f"{swing:.2%} between medians; each look {min(raw):.1f} to {max(raw):.1f} MB"
     yield Line(
         f"memory flat within {FLAT:.0%} over the last half",
-        flat,
-        swing <= FLAT if watched.plan.minutes >= LONG else None,
+        f"{least:.2%} between floors, {median:.2%} between medians; each look {min(raw):.1f} to {max(raw):.1f} MB",
+        least <= FLAT if watched.plan.minutes >= LONG else None,
     )
     before, after = grown_descriptors(watched.looks)
     yield Line("no descriptor grows", f"{before} in the second quarter, {after} in the last", after <= before)
@@ -84,6 +84,6 @@ def report(watched: Watched) -> str:
         text += [f"            {one}" for one in line.details[:SHOWN]]
         if len(line.details) > SHOWN:
             text.append(f"            and {len(line.details) - SHOWN:,} more")
-    levels = medians(watched.looks, 60)
-    text += ["", f"memory, {min(levels) / 1024:.1f} to {max(levels) / 1024:.1f} MB:", sparkline(levels)]
+    floors = levels(watched.looks, min, 60)
+    text += ["", f"memory, floors of {min(floors) / 1024:.1f} to {max(floors) / 1024:.1f} MB:", sparkline(floors)]
     return "\n".join(text)
