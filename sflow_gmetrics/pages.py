@@ -60,7 +60,8 @@ class Pages:
         self._notice = notice
         self._usual = Selection.of(config)
         self.prometheus = PrometheusPages(config, self.metrics, self.snapshot)
-        self._made: dict[Hashable, tuple[float, object]] = {}
+        self._made: dict[Hashable, object] = {}
+        """What is fresh."""
         self._making: dict[Hashable, asyncio.Lock] = {}
 
     def use(self, config: Config) -> None:
@@ -96,25 +97,26 @@ class Pages:
         return await asyncio.to_thread(interactive.answer, request, await self.snapshot())
 
     def forget(self) -> bool:
-        """A page that is not fresh is not given to anybody again, and may be large. Says whether none is left."""
-        now = time.monotonic()
-        for key in [key for key, (end, _) in self._made.items() if end < now]:
-            del self._made[key]
+        """Of what is neither fresh nor being made nothing is kept. Says whether nothing is left."""
         for key in [key for key, making in self._making.items() if key not in self._made and not making.locked()]:
             del self._making[key]
         return not self._made and not self._making
 
     async def _shared(self, key: Hashable, make: Callable[[], T], rest: float = 0.0) -> T:
-        """What `make` makes in a thread: once for all who ask for this key while it is fresh."""
+        """What `make` makes in a thread: once for all who ask for this key while it is fresh.
+
+        It may be large, and goes as soon as it is fresh no longer.
+        """
         made = self._made
         async with self._making.setdefault(key, asyncio.Lock()):
-            end, thing = made.get(key, (0.0, None))
+            if key in made:
+                return cast("T", made[key])
             begin = time.monotonic()
-            if begin >= end:
-                thing = await asyncio.to_thread(make)
-                now = time.monotonic()
-                made[key] = (now + max(FRESH, rest * (now - begin)), thing)
-            return cast("T", thing)
+            thing = await asyncio.to_thread(make)
+            made[key] = thing
+            fresh = max(FRESH, rest * (time.monotonic() - begin))
+            asyncio.get_running_loop().call_later(fresh, made.pop, key, None)
+            return thing
 
     def _render(self, name: str) -> bytes:
         if name == "landing":
