@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import email.utils
 import io
+import logging
 import ssl
 import time
 from pathlib import Path
@@ -16,7 +17,10 @@ from sflow_gmetrics.config import RemoteWriteConfig
 from sflow_gmetrics.errors import ConfigError
 
 from .remote_write_queue import Answer
+from .stamps import stamp_of
 from .write_request import CONTENT_ENCODING, CONTENT_TYPE, VERSION
+
+log = logging.getLogger("sflow_gmetrics")
 
 WORDS = 200
 """Characters of a store's answer that are kept."""
@@ -31,11 +35,14 @@ class StoreClient:
 
     def __init__(self, config: RemoteWriteConfig) -> None:
         self._config = config
+        self._files = [Path(one) for one in (config.ca_file, config.cert_file, config.key_file) if one]
+        self._stamp = stamp_of(self._files)
         self._ssl = _ssl_context(config) if config.url.startswith("https:") else None
         self._session: aiohttp.ClientSession | None = None
 
     async def post(self, body: bytes) -> Answer:
         """Send a request. Whatever goes wrong is an answer too."""
+        await self._renew()
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=1, ssl=self._ssl if self._ssl is not None else True),
@@ -58,6 +65,19 @@ class StoreClient:
             return Answer(0, f"cannot be reached: {one_line(error.strerror or str(error))}")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Answer(0, one_line(str(error)) or type(error).__name__)
+
+    async def _renew(self) -> None:
+        """Take certificates that have changed, on a new connection. Those that cannot be used leave the ones before."""
+        stamp = stamp_of(self._files)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self._ssl = _ssl_context(self._config)
+        except ConfigError as error:
+            log.warning("%s; what was read before is in force", error)
+            return
+        await self.close()
 
     async def close(self) -> None:
         """Close the connection."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -18,12 +18,10 @@ from aiohttp import BasicAuth, hdrs, web
 
 from sflow_gmetrics.errors import ConfigError
 
+from .stamps import Stamp, stamp_of
 from .web_config import WebConfigFile, read_web_config
 from .web_tls import has_allowed_san, tls_context
 from .web_users import Users
-
-Stamp = tuple[tuple[int, ...] | None, ...]
-"""Of each file: when it changed, which it is, and its size; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +96,9 @@ class WebSecurity:
 
     async def current(self) -> Settings:
         """What holds now."""
-        if self._path is not None and self._stamp != _stamp(self._files):
+        if self._path is not None and self._stamp != stamp_of(self._files):
             async with self._reading:
-                if self._stamp != _stamp(self._files):
+                if self._stamp != stamp_of(self._files):
                     await self._read_again(self._path)
         return self.settings
 
@@ -148,14 +146,14 @@ class WebSecurity:
 
     def _load(self, path: Path) -> Settings:
         """Read the file; from now on it and the files that it names are watched."""
-        stamp = _stamp((path,))
+        stamp = stamp_of((path,))
         found = read_web_config(path)
         self._files = (path, *found.files(path.parent))
-        self._stamp = stamp + _stamp(self._files[1:])
+        self._stamp = stamp + stamp_of(self._files[1:])
         return load_settings(path, found)
 
     async def _read_again(self, path: Path) -> None:
-        self._stamp = _stamp(self._files)
+        self._stamp = stamp_of(self._files)
         self._reads += 1
         try:
             self.settings = await asyncio.to_thread(self._load, path)
@@ -168,15 +166,3 @@ class WebSecurity:
 
     def _note(self, event: str, text: str) -> None:
         self._notes[event] = (self._notes.get(event, (0, ""))[0] + 1, text)
-
-
-def _stamp(files: Iterable[Path]) -> Stamp:
-    return tuple(map(_stamp_of, files))
-
-
-def _stamp_of(file: Path) -> tuple[int, ...] | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size  # that of ctime: rights were mended

@@ -20,6 +20,7 @@ from exporters.remote_write_client import StoreClient, one_line
 from exporters.remote_write_queue import Answer
 from sflow_gmetrics.config import RemoteWriteConfig
 from sflow_gmetrics.errors import ConfigError
+from tests.e2e.certificates import Authority, Pair
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -247,6 +248,48 @@ def test_a_certificate_that_cannot_be_used_is_an_error_at_the_start(tmp_path: Pa
             StoreClient(RemoteWriteConfig("https://h/", name="far", ca_file=str(path)))
         assert "far" in str(raised.value)
         assert str(path) in str(raised.value)
+
+
+def test_certificates_that_are_renewed_are_taken_and_broken_ones_are_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    new, old = Authority(tmp_path, "new"), Authority(tmp_path, "old")
+    server = new.sign("server", sans=("localhost",))
+    context = context_of((str(server.cert), str(server.key)))
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(new.cert)
+    good, bad = new.sign("good"), old.sign("bad")
+    files = {key: tmp_path / key for key in ("ca_file", "cert_file", "key_file")}
+    keys: dict[str, Any] = {key: str(file) for key, file in files.items()}
+
+    def renew(authority: Authority, pair: Pair) -> None:
+        for file, source in zip(files.values(), (authority.cert, pair.cert, pair.key), strict=True):
+            (tmp_path / "next").write_bytes(source.read_bytes())
+            (tmp_path / "next").rename(file)
+
+    async def run() -> None:
+        async with store(answering(204), context) as url:
+            renew(old, bad)
+            client = StoreClient(RemoteWriteConfig(url, **keys))
+            assert not (await client.post(b"")).good
+            renew(new, bad)
+            assert not (await client.post(b"")).good
+            renew(new, good)
+            assert (await client.post(b"")).good
+            files["key_file"].write_bytes(bad.key.read_bytes())
+            assert not caplog.messages
+            for _ in range(3):
+                assert (await client.post(b"")).good
+            files["cert_file"].unlink()
+            assert (await client.post(b"")).good
+            await client.close()
+            assert (await client.post(b"")).good, "also on a new connection"
+            await client.close()
+
+    asyncio.run(run())
+    assert len(caplog.messages) == 2
+    assert str(files["key_file"]) in caplog.messages[0]
+    assert "No such file" in caplog.messages[1]
 
 
 def test_a_text_becomes_one_line() -> None:
