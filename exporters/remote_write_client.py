@@ -6,15 +6,18 @@ import base64
 import email.utils
 import io
 import logging
+import socket
 import ssl
 import time
 from pathlib import Path
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from sflow_gmetrics import __version__
 from sflow_gmetrics.config import RemoteWriteConfig
 from sflow_gmetrics.errors import ConfigError
+from sflow_gmetrics.lookup import Lookup
 
 from .remote_write_queue import Answer
 from .stamps import stamp_of
@@ -28,6 +31,7 @@ LARGEST = 4_096
 """Bytes of an answer that are read."""
 CREDENTIALS = 65_536
 """Bytes of a file with credentials that are read."""
+_NUMERIC = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
 
 
 class StoreClient:
@@ -39,13 +43,16 @@ class StoreClient:
         self._stamp = stamp_of(self._files)
         self._ssl = _ssl_context(config) if config.url.startswith("https:") else None
         self._session: aiohttp.ClientSession | None = None
+        self._lookup = Lookup()
 
     async def post(self, body: bytes) -> Answer:
         """Send a request. Whatever goes wrong is an answer too."""
         await self._renew()
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=1, ssl=self._ssl if self._ssl is not None else True),
+                connector=aiohttp.TCPConnector(
+                    limit=1, ssl=self._ssl if self._ssl is not None else True, resolver=_Resolver(self._lookup)
+                ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=self._config.timeout),
             )
@@ -101,6 +108,32 @@ class StoreClient:
         elif config.bearer_token_file:
             headers["Authorization"] = f"Bearer {_secret(config.bearer_token_file)}"
         return headers
+
+
+class _Resolver(AbstractResolver):
+    """Looks up the store's name."""
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """All addresses."""
+        return [
+            ResolveResult(
+                hostname=host,
+                host=socket.getnameinfo(address, _NUMERIC)[0],  # with the interface of one that is local to a link
+                port=port,
+                family=found,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for found, _, protocol, _, address in await self._lookup.find(host, port, family)
+        ]
+
+    async def close(self) -> None:
+        """Nothing is kept."""
 
 
 def _secret(path: str) -> str:

@@ -21,7 +21,7 @@ CORE = "sflow_gmetrics"
 MODULES = sorted([*ROOT.glob(f"{CORE}/**/*.py"), *ROOT.glob("exporters/**/*.py")])
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors"}),
+    frozenset({"errors", "lookup"}),
     frozenset({"config_check"}),
     frozenset({"strict"}),
     frozenset({"xdr"}),
@@ -52,8 +52,8 @@ LAYERS: tuple[frozenset[str], ...] = (
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 
 EDGE = set(
-    "__main__ activation analytics app cli crew demo doctor events inputs journal live logs memory notify outputs "
-    "pages persistence ports reload replay simulation sizing state_file storage trial".split()
+    "__main__ activation analytics app cli crew demo doctor events inputs journal live logs lookup memory notify "
+    "outputs pages persistence ports reload replay simulation sizing state_file storage trial".split()
 )
 """The places of sflow_gmetrics that may do I/O or, like `analytics`, are built on top of the core."""
 IMPURE = {"exporters", "socket", "asyncio", "time", "threading", "logging"}

@@ -18,13 +18,18 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from aiohappyeyeballs import start_connection
+
 from ..config import SourceConfig, split_address
 from ..errors import InputError, SflowGmetricsError
+from ..lookup import Lookup
 from ..remote import Remote
 from .ganglia_xml import LARGEST, GangliaXmlReader
 
 CHUNK = 262_144
 """Bytes that are given to the parser at once."""
+NEXT_ADDRESS = 0.25
+"""Seconds after which the next address of a host is tried beside the one before, which may be behind a firewall."""
 FIRST_PHASE = 2.0
 """Seconds within which all sources have begun, each at a random moment."""
 
@@ -69,6 +74,7 @@ class Federation:
         kept = {source: known._remotes[source.name] for source in known._sources} if known is not None else {}
         self._remotes: dict[str, Remote] = {source.name: kept.get(source) or Remote(source.name) for source in sources}
         self._notes: Notes = {}
+        self._lookup = Lookup()
 
     @property
     def remotes(self) -> tuple[Remote, ...]:
@@ -152,7 +158,9 @@ class Federation:
         host, port = split_address(address)
         problem = f"does not answer within {seconds:g} s: is the host up, does a firewall drop packets?"
         async with _within(seconds, problem):
-            stream, writer = await asyncio.open_connection(host, port, limit=CHUNK)
+            addresses = await self._lookup.find(host, port)
+            connected = await start_connection(addresses, happy_eyeballs_delay=NEXT_ADDRESS)
+            stream, writer = await asyncio.open_connection(sock=connected, limit=CHUNK)
         try:
             yield stream
         finally:
