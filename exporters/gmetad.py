@@ -154,8 +154,9 @@ def _full_cluster(cluster: ClusterView) -> Iterator[bytes]:
     yield _cluster_tag(cluster)
     for host in cluster.hosts:
         yield from _host(host)
-    if not cluster.hosts and cluster.summary().sums:
-        yield from _summary(cluster.summary())
+    summary = cluster.summary()
+    if not cluster.hosts and (summary.up or summary.down or summary.sums):
+        yield from _summary(summary)
     yield b"</CLUSTER>\n"
 
 

@@ -7,11 +7,11 @@ import os
 import re
 import tempfile
 import time
-import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sflow_gmetrics.errors import EngineError
+from sflow_gmetrics.names import digest
 
 MARK = "sflow_gmetrics"
 """The value of `generated_by` in every file of ours; ganglia-web passes over the key."""
@@ -32,7 +32,7 @@ class FileNames:
         """A name for `raw` which with each of `ends` behind it is new; a suffix makes it distinct."""
         stem = _UNFIT.sub("_", raw)[:120]
         if not self._take(stem, ends):
-            stem = f"{stem}-{zlib.crc32(raw.encode()):08x}"
+            stem = f"{stem}-{digest(raw)}"
             while not self._take(stem, ends):
                 stem += "_"
         return stem

@@ -7,8 +7,8 @@ not escaped.
 
 from __future__ import annotations
 
+import hashlib
 import re
-import zlib
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
@@ -60,6 +60,11 @@ def _plain(unsafe: re.Pattern[str], raw: str, length: int) -> str:
     return name.strip("_") if name.lower() == _RESERVED else name or "_"
 
 
+def digest(raw: str) -> str:
+    """A suffix that keeps names apart which look alike. Nobody can choose many names of which it is the same."""
+    return hashlib.sha256(raw.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
 class Names:
     """Gives each raw name a safe one that no other has."""
 
@@ -91,7 +96,7 @@ def renamed(raws: Iterable[str], rule: Callable[[str], str]) -> dict[str, str]:
     for raw in changed:
         name = rule(raw)
         if name in used:
-            name = f"{name}-{zlib.crc32(raw.encode('utf-8', 'surrogatepass')):08x}"
+            name = f"{name}-{digest(raw)}"
         while name in used:
             name += "_"
         used.add(name)

@@ -42,11 +42,13 @@ class PoolMap:
 
 
 def _within(address: str, networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
+    """Whether an address is in one of the networks. A port for IPv6 and IPv4 gives ::ffff:10.0.0.1 for 10.0.0.1."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return False
-    return any(parsed in network for network in networks)
+    plain = getattr(parsed, "ipv4_mapped", None) or parsed
+    return any(plain in network or parsed in network for network in networks)
 
 
 class AllowList:
@@ -62,7 +64,7 @@ class AllowList:
 
 def trusted(networks: tuple[str, ...]) -> Callable[[str], bool]:
     """Whether a peer's address may ask: this machine's always, and those of the networks."""
-    allowed = AllowList(("127.0.0.0/8", "::1/128", "::ffff:127.0.0.0/104", *networks))
+    allowed = AllowList(("127.0.0.0/8", "::1/128", *networks))
     return allowed.allows
 
 

@@ -41,6 +41,7 @@ def metric_of(attributes: Attributes) -> RemoteMetric:
     kind = _type(attributes, "METRIC")
     value = _text(attributes, "VAL", "METRIC")
     if kind in NUMERIC_TYPES:
+        value = value.strip()  # gmetric takes what wc -l prints, and gmetad reads it
         number(value, "METRIC", "VAL")
     else:
         value = safe_value(value, LONGEST_TEXT)

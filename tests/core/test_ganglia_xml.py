@@ -220,10 +220,11 @@ def test_a_metric_has_the_defaults_of_gmetad() -> None:
 @pytest.mark.parametrize("value", ["1", "-1.5", "1.", ".5", "+1e-3", "1e308", "9" * 300])
 def test_a_number_stays_as_it_was_written(value: str) -> None:
     assert metrics_of(metric(VAL=value))[0].val == value
+    assert metrics_of(metric(VAL=f"    {value}&#10;"))[0].val == value, "without the blanks that gmetad passes over, too"
 
 
 @pytest.mark.parametrize(
-    "value", ["", "nan", "inf", "-inf", "1e999", "1_000", "0x10", "1,5", " 1", "one", "٣", "1" * 401]
+    "value", ["", "nan", "inf", "-inf", "1e999", "1_000", "0x10", "1,5", "- 1", "one", "٣", "1" * 401]
 )
 def test_what_is_no_number_is_left_out(value: str) -> None:
     reader = GangliaXmlReader()
@@ -329,7 +330,7 @@ def test_hostile_names_become_plain_and_stay_distinct() -> None:
     assert (one.name, one.clusters[0].name) == ("__g", "my_cluster 1")
     names = [each.name for each in one.clusters[0].hosts]
     assert [names[0], names[2], *names[4:]] == ["____etc", "a_b", "SummaryInfo", "UP.x"]
-    assert re.fullmatch("a_b-[0-9a-f]{8} a_b-[0-9a-f]{8}", f"{names[1]} {names[3]}")
+    assert re.fullmatch("a_b-[0-9a-f]{12} a_b-[0-9a-f]{12}", f"{names[1]} {names[3]}")
     assert names[1] != names[3]
     assert metrics_of(metric(NAME="disk:/dev/sda (MB) [x] 5%"))[0].name == "disk:_dev_sda (MB) [x] 5%"
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import re
+import zlib
 
 import pytest
 
 from exporters import gmond, prometheus
+from exporters.view_files import FileNames
 from sflow_gmetrics import Collector
 from sflow_gmetrics.config import parse_config
-from sflow_gmetrics.names import NAME_LENGTH, Names, safe_name, safe_value
+from sflow_gmetrics.names import NAME_LENGTH, Names, renamed, safe_metric, safe_name, safe_value
 from tests.core.builders import Sender, host, record, sample, service
 from tests.exporters.test_gmond import hosts, metrics, parsed
 from tests.exporters.test_prometheus import read
@@ -219,3 +221,14 @@ def test_names_are_given_once() -> None:
     given = [names.give(raw, suffix) for raw in ("a", "a/", "a_", "A", "a") for suffix in ("1", "1", "2")]
     assert len(set(given)) == len(given)
     assert given[0] == "a"
+
+
+def test_names_from_elsewhere_cannot_be_made_to_collide_twice() -> None:
+    """These have one checksum (CRC-32), as thousands can have that somebody chooses."""
+    raws = ("/" * 34, "</////<//<</////<///<<</<</<</<<</", "<<////<</</<////<<//<//<</<</<<//<")
+    assert len({zlib.crc32(raw.encode()) for raw in raws}) == 1
+    given = renamed(["_" * 34, *raws], safe_metric)
+    assert all(re.fullmatch(r"_{34}-[0-9a-f]{12}", name) for name in given.values())
+    files = FileNames()
+    files.give("_" * 34)
+    assert all(re.fullmatch(r"_{34}-[0-9a-f]{12}", files.give(raw)) for raw in raws)

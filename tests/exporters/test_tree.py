@@ -174,6 +174,13 @@ def test_a_summary_counts_where_there_is_nothing_else() -> None:
     assert sums(child(whole, "CLUSTER", "only sums")) == {"load_one": ("4.50", 3)}
 
 
+def test_a_summary_is_shown_also_when_nothing_of_it_is_up() -> None:
+    cluster = RemoteCluster("only sums", 5, summary=SUMMARY)
+    one = alone(Remote("far", NOW - 100, clusters=(cluster,)))
+    assert states(child(grid_element(one), "CLUSTER", "only sums")) == (0, 4)
+    assert states(grid_element(one, "/?filter=summary")) == (0, 4)
+
+
 def test_a_summary_beside_details_is_not_counted_twice() -> None:
     cluster = replace(remote_cluster("plain", remote_host("a")), summary=SUMMARY)
     grid = RemoteGrid("outer", "", 5, (replace(cluster, name="deep"),), summary=SUMMARY)

@@ -185,7 +185,7 @@ def test_a_service_does_not_take_the_name_of_a_report_of_ganglia_web(name: str) 
     assert name in RESERVED
     files = views({"web-1": {name: 1}})
     assert f"{name}_report.json" not in files
-    (report,) = [one for one in files if re.fullmatch(rf"{name}-[0-9a-f]{{8}}_report\.json", one)]
+    (report,) = [one for one in files if re.fullmatch(rf"{name}-[0-9a-f]{{12}}_report\.json", one)]
     assert files[report]["series"][0]["metric"] == f"{name}.vcpu_util"
 
 
