@@ -187,8 +187,9 @@ def grid_of(snapshot: Snapshot) -> GridView:
 
 def _age(remote: Remote, snapshot: Snapshot) -> Age:
     intervals = {source.name: source.interval for source in snapshot.config.gmetad.sources}
+    interval = intervals.get(remote.name, _INTERVAL)
     seconds = max(snapshot.time - remote.fetched, 0.0)
-    return Age(int(seconds), seconds > PATIENCE * intervals.get(remote.name, _INTERVAL))
+    return Age(int(seconds), max(int(seconds - interval), 0), seconds > PATIENCE * interval)
 
 
 def _worth_showing(snapshot: Snapshot) -> list[GangliaCluster]:

@@ -152,23 +152,34 @@ def _shape(plan: Plan, shown: tuple[bool, ...], name: str) -> _Shape:
 
 
 class Age(NamedTuple):
-    """How long ago a document was read, in seconds, and whether that is too long ago to believe that anything is up."""
+    """How long ago a document was read, and by how much it is overdue, in seconds.
+
+    `stale`: that is too long ago to believe that anything is up.
+    """
 
     seconds: int
+    overdue: int
     stale: bool
 
 
 class RemoteHostView:
-    """A host of another collector, some time after it was read."""
+    """A host of another collector, some time after it was read.
+
+    Whether it is up, and which metrics it has, is as it was in the document until the next one is
+    overdue; from then on they age. TN goes on as far as whoever reads it comes to the same end.
+    """
 
     def __init__(self, host: RemoteHost, age: Age) -> None:
         self.name = host.name
         self._host = host
-        self._age = age.seconds
+        self._age = age
         self._tn = host.tn + age.seconds
-        self.up = not age.stale and (self._tn < 4 * host.tmax if host.tmax else self._tn < 60)
-        if age.stale and host.tmax:  # whoever reads this judges by TN
-            self._tn = max(self._tn, 4 * host.tmax + 1)
+        patience = 4 * host.tmax or 60
+        self.up = not age.stale and host.tn + age.overdue < patience
+        if self.up:
+            self._tn = min(self._tn, patience - 1)
+        elif age.stale and host.tmax:
+            self._tn = max(self._tn, patience + 1)
 
     def head(self) -> bytes:
         """The opening tag of its HOST element."""
@@ -185,16 +196,19 @@ class RemoteHostView:
 
     def _living(self) -> Iterator[RemoteMetric]:
         for metric in self._host.metrics:
-            if not metric.dmax or metric.tn + self._age <= metric.dmax:
+            if not metric.dmax or metric.tn + self._age.overdue <= metric.dmax:
                 yield metric
 
     def _metric(self, metric: RemoteMetric) -> str:
         extras = "".join(
             f'<EXTRA_ELEMENT NAME="{safe_value(name)}" VAL="{safe_value(value)}"/>\n' for name, value in metric.extras
         )
+        tn = metric.tn + self._age.seconds
+        if metric.dmax:
+            tn = min(tn, metric.dmax)
         return (
             f'<METRIC NAME="{safe_value(metric.name)}" VAL="{safe_value(metric.val)}" TYPE="{metric.type}" '
-            f'UNITS="{safe_value(metric.units)}" TN="{metric.tn + self._age}" TMAX="{metric.tmax}" '
+            f'UNITS="{safe_value(metric.units)}" TN="{tn}" TMAX="{metric.tmax}" '
             f'DMAX="{metric.dmax}" SLOPE="{metric.slope}">\n<EXTRA_DATA>\n{extras}</EXTRA_DATA>\n</METRIC>\n'
         )
 

@@ -220,7 +220,7 @@ def test_a_metric_has_the_defaults_of_gmetad() -> None:
 @pytest.mark.parametrize("value", ["1", "-1.5", "1.", ".5", "+1e-3", "1e308", "9" * 300])
 def test_a_number_stays_as_it_was_written(value: str) -> None:
     assert metrics_of(metric(VAL=value))[0].val == value
-    assert metrics_of(metric(VAL=f"    {value}&#10;"))[0].val == value, "without the blanks that gmetad passes over, too"
+    assert metrics_of(metric(VAL=f"    {value}&#10;"))[0].val == value, "blanks mean nothing to gmetad"
 
 
 @pytest.mark.parametrize(

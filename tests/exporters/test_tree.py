@@ -12,6 +12,7 @@ from exporters import tree_hosts
 from exporters.tree import grid_of
 from exporters.tree_hosts import FORGET
 from sflow_gmetrics import Collector
+from sflow_gmetrics.config import parse_config
 from sflow_gmetrics.remote import (
     NUMERIC_TYPES,
     Remote,
@@ -25,6 +26,7 @@ from sflow_gmetrics.snapshot import Snapshot
 from tests.core.builders import Sender, service
 from tests.core.builders import host as host_sample
 from tests.exporters.trees import (
+    CONFIG,
     NOW,
     alone,
     child,
@@ -37,6 +39,7 @@ from tests.exporters.trees import (
     snapshot,
     states,
     sums,
+    with_remotes,
 )
 
 SUMMARY = RemoteSummary(3, 1, (RemoteSum("load_one", 4.5, 3, "double", "", "both", 2),))
@@ -200,7 +203,21 @@ def test_the_times_of_others_go_on() -> None:
     assert host_of(alone(far(plain, fetched=NOW + 3)), "a").get("TN") == "5", "a clock that was set back"
 
 
-@pytest.mark.parametrize(("age", "shown"), [(0, True), (15, True), (16, False)])
+def test_a_host_is_up_between_two_polls_however_far_they_are_apart() -> None:
+    """As in gmetad, which judges a host when it is polled. A gmetad above, and ganglia-web, judge by TN."""
+    plain = remote_cluster("plain", remote_host("a", load(tn=19, dmax=80), tn=19), remote_host("b", tn=80))
+    config = CONFIG.replace("interval = 10", "interval = 300")
+    for age, up in ((0, True), (61, True), (299, True), (360, True), (361, False)):
+        base = Collector(parse_config(config)).snapshot(NOW)
+        one = with_remotes(base, [far(plain, fetched=NOW - age)])
+        assert states(grid_element(one, "/?filter=summary")) == (up, 2 - up)
+        host = host_of(one, "a")
+        assert (int(host.get("TN", "")) < 80) == up
+        assert int(host[0].get("TN", "")) <= 80
+        assert int(host_of(one, "b").get("TN", "")) >= 80
+
+
+@pytest.mark.parametrize(("age", "shown"), [(0, True), (25, True), (26, False)])
 def test_a_metric_goes_when_it_is_older_than_its_dmax(age: int, shown: bool) -> None:
     metrics = [load(tn=5, dmax=20), load(name="for ever", tn=5)]
     one = alone(far(remote_cluster("plain", remote_host("a", *metrics)), fetched=NOW - age))
@@ -211,7 +228,7 @@ def test_a_metric_goes_when_it_is_older_than_its_dmax(age: int, shown: bool) -> 
 
 @pytest.mark.parametrize(
     ("tn", "tmax", "age", "up"),
-    [(0, 20, 0, 1), (79, 20, 0, 1), (80, 20, 0, 0), (41, 20, 38, 1), (42, 20, 38, 0), (59, 0, 0, 1), (60, 0, 0, 0)],
+    [(0, 20, 0, 1), (79, 20, 0, 1), (80, 20, 0, 0), (51, 20, 38, 1), (52, 20, 38, 0), (59, 0, 0, 1), (60, 0, 0, 0)],
 )
 def test_a_host_is_down_after_four_times_its_tmax(tn: int, tmax: int, age: int, up: int) -> None:
     one = alone(far(remote_cluster("plain", remote_host("a", tn=tn, tmax=tmax)), fetched=NOW - age))
@@ -227,7 +244,7 @@ def _silent(age: float) -> Snapshot:
 
 
 def test_after_four_intervals_without_a_document_all_is_down() -> None:
-    """The source "far" is polled every 10 s. Its hosts alone would be up for 75 s."""
+    """The source "far" is polled every 10 s. Its hosts alone would be up for 85 s."""
     before, after = _silent(40), _silent(40.5)
     assert states(grid_element(before, "/?filter=summary")) == (5, 1)
     summary = grid_element(after, "/?filter=summary")
