@@ -177,7 +177,7 @@ def grid_of(snapshot: Snapshot) -> GridView:
     writer = gmond.RowWriter(snapshot.time)
     clusters = [_local(cluster, snapshot, switches, writer) for cluster in _worth_showing(snapshot)]
     grids: list[GridView] = []
-    used = {cluster.name for cluster in clusters}
+    used = {snapshot.config.gmond.cluster, *(pool.name for pool in snapshot.config.pools)}  # also while they are empty
     for remote in snapshot.remotes:
         age = _age(remote, snapshot)
         clusters += [_remote(one, _name(one.name, remote.name, used), age) for one in remote.clusters]

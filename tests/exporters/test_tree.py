@@ -147,6 +147,17 @@ def test_names_are_distinct() -> None:
     assert names(child(whole, "CLUSTER", "web").findall("HOST")) == ["web-1", "web-2", "web-3"], "ours is first"
 
 
+def test_a_name_of_ours_is_kept_free_while_nobody_has_it() -> None:
+    """Else the cluster of another would be ours in its RRD files until our first host is heard."""
+    ours = [remote_cluster(name, remote_host("a")) for name in ("web", "data base", "unspecified", "app")]
+    assert names(grid_element(alone(far(*ours))).findall("CLUSTER")) == [
+        "web-far",
+        "data base-far",
+        "unspecified-far",
+        "app",
+    ]
+
+
 @pytest.mark.parametrize("name", ["../../evil", "a/b", '<"&>', "__SummaryInfo__", "", "é", "a" * 500])
 def test_names_of_others_can_be_carried(name: str) -> None:
     one = alone(far(remote_cluster(name, remote_host("a"))))
