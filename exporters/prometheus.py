@@ -42,7 +42,7 @@ class Kept:
 
     def give_back(self, selection: Selection, texts: LabelTexts) -> None:
         """Keep them for the next page of this selection. Pages of one host are not worth it."""
-        if selection.host:
+        if selection.one_host:
             return
         with self._lock:
             self._texts[selection] = texts

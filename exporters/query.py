@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import replace
 
 from sflow_gmetrics.config import GROUPS, WEB_LEVELS, Config
@@ -59,17 +59,16 @@ def parse_metrics_query(parameters: Iterable[tuple[str, str]], config: Config) -
     return selection
 
 
-def parse_probe_query(parameters: Iterable[tuple[str, str]], config: Config) -> Selection:
-    """The selection of /probe: one host. Raises QueryError."""
+def parse_probe_query(parameters: Iterable[tuple[str, str]], config: Config, agents: Container[str] = ()) -> Selection:
+    """The selection of /probe: one host. What is an address of `agents` is no host's name. Raises QueryError."""
     given = collect_parameters(parameters, PROBE)
     target = single(given, "target", "the name of a host or the address of its agent")
     selection = _with_families(Selection.of(config), given)
     if "level" not in given:
-        levels = selection.levels & ONE_HOST or ONE_HOST
-        return replace(selection, host=target, levels=levels)
+        selection = replace(selection, levels=selection.levels & ONE_HOST or ONE_HOST)
     if beside := sorted(selection.levels - ONE_HOST):
         raise QueryError(f"level={beside[0]} says nothing of one host: take host or service, or ask /metrics")
-    return replace(selection, host=target)
+    return replace(selection, agent=target) if target in agents else replace(selection, host=target)
 
 
 def _with_families(base: Selection, given: Mapping[str, list[str]]) -> Selection:

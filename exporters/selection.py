@@ -18,8 +18,8 @@ class Selection:
 
     `levels` are those of `WEB_LEVELS`: hosts with their agents and interfaces, services on each
     host, pools, and the collector itself. `groups` are switches of families, `shard` is (number
-    from 1, of how many). `pools`, `names` (whole family names) and `host` (a host's name or its
-    agent's address) are empty for all.
+    from 1, of how many). `pools`, `names` (whole family names), `host` (a host's name) and `agent`
+    (its address) are empty for all.
     """
 
     levels: frozenset[str] = frozenset(WEB_LEVELS)
@@ -28,6 +28,7 @@ class Selection:
     shard: tuple[int, int] = (1, 1)
     names: frozenset[str] = frozenset()
     host: str = ""
+    agent: str = ""
     began: bool = False
     """Whether it is shown when counters began."""
 
@@ -54,13 +55,18 @@ class Selection:
         return not self.pools or pool in self.pools
 
     @property
+    def one_host(self) -> bool:
+        """Whether one host is chosen."""
+        return bool(self.host or self.agent)
+
+    @property
     def takes_every_host(self) -> bool:
         """Whether no host of a pool that is shown is left out."""
-        return self.shard[1] == 1 and not self.host
+        return self.shard[1] == 1 and not self.one_host
 
     def takes_host(self, name: str, address: str) -> bool:
         """Whether a host, which is in a pool that is shown, is shown."""
-        return self.in_shard(name) and (not self.host or self.host in (name, address))
+        return self.in_shard(name) and self.host in ("", name) and self.agent in ("", address)
 
     def in_shard(self, name: str) -> bool:
         """Whether what has this name is in the shard; the same for ever and everywhere."""

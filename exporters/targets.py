@@ -36,6 +36,11 @@ def describe_targets(
     return [{"targets": [address], "labels": scheme | labels} for labels in _LABELS[by](snapshot, given, address)]
 
 
+def agent_addresses(snapshot: Snapshot) -> frozenset[str]:
+    """The addresses of all agents that have a host."""
+    return frozenset(host.address for host in snapshot.hosts() if host.address)
+
+
 def _shards(_snapshot: Snapshot, given: Mapping[str, list[str]], address: str) -> Iterable[dict[str, str]]:
     text = single(given, "shards", "how many parts the page is to have")
     _, shards = parse_shard(f"1/{text}")
@@ -52,9 +57,11 @@ def _pools(snapshot: Snapshot, _given: Mapping[str, list[str]], address: str) ->
 
 
 def _hosts(snapshot: Snapshot, given: Mapping[str, list[str]], _address: str) -> Iterable[dict[str, str]]:
+    addresses = agent_addresses(snapshot)
     for pool in _chosen(snapshot, given):
         for host in pool.hosts:
-            yield _probe(host.name, pool.name, host.name, host.address)
+            target = host.address if host.name in addresses else host.name
+            yield _probe(target, pool.name, host.name, host.address)
 
 
 def _agents(snapshot: Snapshot, given: Mapping[str, list[str]], _address: str) -> Iterable[dict[str, str]]:

@@ -17,7 +17,7 @@ from . import prometheus
 from .negotiation import accepts_gzip, wants_openmetrics
 from .query import parse_metrics_query, parse_probe_query
 from .selection import Selection
-from .targets import describe_targets
+from .targets import agent_addresses, describe_targets
 
 WAITING = 100
 """How many may wait for a page that is not the usual one; those who come on top are sent away."""
@@ -57,8 +57,8 @@ class PrometheusPages:
 
     async def probe(self, request: web.Request) -> web.Response:
         """One host, by its name or its agent's address."""
-        selection = parse_probe_query(request.query.items(), self._config)
         snapshot = await self._snapshot()
+        selection = parse_probe_query(request.query.items(), self._config, agent_addresses(snapshot))
         if not any(selection.takes_host(host.name, host.address) for host in snapshot.hosts()):
             return web.Response(
                 text=f"no host or agent {selection.host!r} is known here; /sd?by=host lists the hosts\n", status=404

@@ -125,7 +125,7 @@ class Pages:
 
     def _render_metrics(self, selection: Selection, openmetrics: bool, snapshot: Callable[[], Snapshot]) -> bytes:
         render = prometheus.render_openmetrics if openmetrics else prometheus.render
-        name = "metrics" if selection == self._usual else "probe" if selection.host else "selected"
+        name = "metrics" if selection == self._usual else "probe" if selection.one_host else "selected"
         return self._runtime.timed_page(
             name, selection, lambda end: render(snapshot(), selection, end), openmetrics=openmetrics
         )

@@ -26,7 +26,6 @@ WIDTH = 100
 COUNTED = frozenset(
     {
         "loss",
-        "restarts",
         "twice",
         "address_shared",
         "decode_errors",

@@ -13,7 +13,8 @@ SETTLED = 180.0
 """Seconds after which a collector should have heard everything: hsflowd looks for services once a minute."""
 CLOCKS_APART = 10.0
 LOST_SHARE = 0.01
-RESTARTS_AN_HOUR = 1.0
+RESTARTS, DATAGRAMS_AN_HOUR = 3, 120
+"""Restarts that are none too many, and datagrams of hsflowd in an hour, at least. Both are counted for years."""
 TWICE_SHARE = 0.05
 ERROR_SHARE = 0.001
 
@@ -142,7 +143,7 @@ def _clocks(page: Page) -> Found:
 
 @AGENTS.rule("loss", "sflow_agent_datagrams_lost_total", "sflow_agent_datagrams_total")
 def _loss(page: Page) -> Found:
-    losses = page.losses(lambda one: _datagrams(one, "sflow_agent_datagrams_lost_total"), LOST_SHARE)
+    losses = page.losses(lambda one: _datagrams(one, "sflow_agent_datagrams_lost_total"), LOST_SHARE).seldom
     lossy = losses.still or losses.past
     if lossy:
         are = "are lost" if losses.still else f"were lost, hardly any in the last {page.between}"
@@ -162,24 +163,24 @@ def _datagrams(page: Page, name: str) -> dict[str, tuple[float, float]]:
     return {agent: (count, came.get(agent, 0.0)) for agent, count in page.by("agent", name).items()}
 
 
-@AGENTS.rule("restarts", "sflow_agent_restarts_total", "sflow_collector_start_time_seconds")
+@AGENTS.rule("restarts", "sflow_agent_restarts_total", "sflow_agent_datagrams_total")
 def _restarts(page: Page) -> Found:
-    least = max(3.0, RESTARTS_AN_HOUR * page.running / 3600)
-    often = [agent for agent, count in page.by("agent", "sflow_agent_restarts_total").items() if count > least]
-    new = page.newly_by("agent", "sflow_agent_restarts_total")
-    still = [agent for agent in often if new[agent]]
+    came = page.by("agent", "sflow_agent_datagrams_total")
+    often = [
+        agent
+        for agent, count in page.by("agent", "sflow_agent_restarts_total").items()
+        if count > max(RESTARTS, came.get(agent, 0.0) / DATAGRAMS_AN_HOUR)
+    ]
     if often:
-        restart = "restart" if still else f"have restarted, none in the last {page.between},"
         yield (
-            f"{len(still or often)} agents {restart} again and again: {names(still or often)}.",
+            f"{len(often)} agents restart again and again: {names(often)}.",
             "'journalctl -u hsflowd' says why hsflowd ends.",
-            PROBLEM if still else REMARK,
         )
 
 
 @AGENTS.rule("twice", "sflow_agent_datagrams_reordered_total", "sflow_agent_datagrams_total")
 def _twice(page: Page) -> Found:
-    late = page.losses(lambda one: _datagrams(one, "sflow_agent_datagrams_reordered_total"), TWICE_SHARE)
+    late = page.losses(lambda one: _datagrams(one, "sflow_agent_datagrams_reordered_total"), TWICE_SHARE).seldom
     double = late.still or late.past
     if double:
         come = "come late or twice and are" if late.still else "came late or twice and were"

@@ -15,11 +15,14 @@ import urllib.request
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from ..errors import InputError
 from .page import Finding, Page
 
 PATIENCE = 60.0
+ATTEMPTS, LONGEST_WAIT = 3, 10
+"""How often, and for how many seconds each time, it is waited for a limit on requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +68,25 @@ class Target:
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self.context)
         )
         try:
-            with opener.open(request, timeout=PATIENCE) as answer:
+            with _patiently(opener, request) as answer:
                 return answer.read().decode("utf-8", "replace"), answer.headers.get("Date", "")
         except ConnectionError:  # of which one is an HTTPException too
             raise
         except http.client.HTTPException as error:
             raise NotHTTPError(f"what comes is no whole HTTP answer ({str(error)[:40]!r})") from None
+
+
+def _patiently(opener: urllib.request.OpenerDirector, request: urllib.request.Request) -> http.client.HTTPResponse:
+    """The answer; where there is a limit on requests, when it allows one more. Raises OSError."""
+    for _ in range(ATTEMPTS):
+        try:
+            return cast("http.client.HTTPResponse", opener.open(request, timeout=PATIENCE))
+        except urllib.error.HTTPError as error:
+            if error.code != 429:
+                raise
+            wait = error.headers.get("Retry-After", "")
+            time.sleep(min(int(wait), LONGEST_WAIT) if wait.isdecimal() else 1)
+    return cast("http.client.HTTPResponse", opener.open(request, timeout=PATIENCE))
 
 
 class NotHTTPError(OSError):
@@ -115,7 +131,7 @@ def ask(target: Target, families: Iterable[str]) -> Page | Finding:
     here = time.time()
     try:
         page = Page.parse(text, _seconds(date, here), here)
-    except (ValueError, KeyError) as error:
+    except (ValueError, LookupError) as error:
         return _stranger(target, f"its /metrics cannot be read: {error}")
     return page if "sflow_collector_build_info" in page.samples else _stranger(target, "its /metrics is another's")
 
@@ -190,6 +206,9 @@ def _refused(target: Target, error: urllib.error.HTTPError) -> Finding:
     if error.code in (401, 403):
         what = f"{target.url} wants a user and a password" + (", and not these." if target.user else ".")
         return Finding("unreachable", what, "Give them: '--user NAME --password-file FILE'.")
+    if error.code == 429:
+        what = f"{target.url} allows no more requests at the moment: rate_limit in its web configuration."
+        return Finding("unreachable", what, "Try again in a moment; the doctor makes three requests.")
     if error.code == 503:
         what = f"{target.url} answers that it is not ready, or has no room for one more reader."
         return Finding("unreachable", what, "Try again in a few seconds; then look into its log.")

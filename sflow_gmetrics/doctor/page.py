@@ -83,19 +83,22 @@ class Page:
         What was lost once is past when no such share was lost since the first look. Where there was
         none, it is not known yet whether that goes on, and a small part of what is allowed is suspect.
         """
-        losses = Losses()
+        still: dict[str, float] = {}
+        past: dict[str, float] = {}
+        expected = 0.0
         then = counts(self.earlier) if self.earlier else {}
         least = allowed if self.earlier else SUSPECT * allowed
         for key, (lost, came) in counts(self).items():
             before = then.get(key, (0.0, 0.0))
-            new = _growth(lost, before[0])
-            lately, ever = _part(new, _growth(came, before[1])), _part(lost, came)
+            new, beside = _growth(lost, before[0]), _growth(came, before[1])
+            lately, ever = _part(new, beside), _part(lost, came)
             often = lost >= many and ever > least
             if lately > least and (often or (self.earlier and new >= min(many, FEW))):
-                losses.still[key] = lately
+                still[key] = lately
             elif often:
-                losses.past[key] = ever
-        return losses
+                past[key] = ever
+                expected += ever * (new + beside)
+        return Losses(still, past, expected)
 
     @property
     def between(self) -> str:
@@ -126,8 +129,15 @@ Counts = Callable[[Page], Mapping[str, tuple[float, float]]]
 class Losses:
     """Which share is lost, by name: of those of whom some are lost still, and of those who have lost them before."""
 
-    still: dict[str, float] = field(default_factory=dict)
-    past: dict[str, float] = field(default_factory=dict)
+    still: dict[str, float]
+    past: dict[str, float]
+    expected: float
+    """How many of the latter would have been lost since the first look, had it gone on."""
+
+    @property
+    def seldom(self) -> Losses:
+        """The same for what is lost by chance: nothing is past when so little has come since that it need not show."""
+        return self if self.expected >= FEW else Losses(self.still | self.past, {}, self.expected)
 
     @property
     def severity(self) -> str:

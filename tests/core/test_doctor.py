@@ -100,6 +100,7 @@ FOLDED = 'sflow_pool_service_hosts{pool="web",service="_other_",kind="other"} 3'
 CONFLICTS = 'sflow_agent_address_conflicts_total{agent="10.0.0.%d"} %d'
 KERNEL = "sflow_collector_kernel_drops_total"
 DROPPED = 'sflow_collector_dropped_total{reason="%s"} 5'
+RESTARTS = 'sflow_agent_restarts_total{agent="10.0.0.2"} 11', 'sflow_agent_datagrams_total{agent="10.0.0.2"} 1300'
 CASES: dict[str, list[tuple[Page, str, str]]] = {
     "no_agent": [
         (page("sflow_collector_datagrams_total 0"), "in the 10 hours since", "udpport = 6343"),
@@ -138,7 +139,7 @@ CASES: dict[str, list[tuple[Page, str, str]]] = {
         ),
     ],
     "restarts": [
-        (page('sflow_agent_restarts_total{agent="10.0.0.2"} 11'), "restart again and again: 10.0.0.2", "journalctl"),
+        (page(*RESTARTS), "restart again and again: 10.0.0.2", "journalctl"),
     ],
     "twice": [
         (page('sflow_agent_datagrams_reordered_total{agent="10.0.0.2"} 9999'), "late or twice", "tcpdump"),
@@ -368,26 +369,25 @@ def test_what_may_be_so_is_no_problem() -> None:
 PAST = (f"{KERNEL} 300", DROPPED % "memory", CONFLICTS % (2, 9), CONFLICTS % (3, 9))
 LOST = (
     'sflow_agent_datagrams_lost_total{agent="10.0.0.2"} 5000',
-    'sflow_agent_restarts_total{agent="10.0.0.2"} 11',
     'sflow_agent_datagrams_reordered_total{agent="10.0.0.2"} 9999',
     'sflow_collector_decode_errors_total{reason="truncated"} 200',
     'sflow_collector_rrd_updates_total{backend="rrdcached",outcome="dropped"} 1000',
     'sflow_collector_remote_write_samples_total{endpoint="vm",outcome="failed"} 500',
 )
+MORE = 'sflow_agent_datagrams_total{agent="10.0.0.2"} 50100'
 LATER = [
     ((), [("kernel_drops", "remark"), ("refused", "remark"), ("address_shared", "remark")]),
     ((f"{KERNEL} 400",), [("kernel_drops", "problem"), ("refused", "remark"), ("address_shared", "remark")]),
     ((f"{KERNEL} 301", "sflow_collector_datagrams_total 900000"), [("kernel_drops", "remark")]),
     (('sflow_collector_dropped_total{reason="memory"} 6',), [("refused", "problem")]),
     ((CONFLICTS % (3, 10),), [("address_shared", "problem")]),
-    ((), [(key, "remark") for key in ("loss", "restarts", "twice", "decode_errors", "rrd_lost", "store_lost")]),
-    ((LOST[0].replace("5000", "5001"),), [("loss", "problem"), ("restarts", "remark"), ("twice", "remark")]),
-    ((LOST[0].replace("5000", "5001"), 'sflow_agent_datagrams_total{agent="10.0.0.2"} 51000'), [("loss", "remark")]),
-    ((LOST[1].replace("11", "12"),), [("restarts", "problem"), ("loss", "remark")]),
-    ((LOST[2].replace("9999", "10005"),), [("twice", "problem"), ("loss", "remark")]),
-    ((LOST[3].replace("200", "201"),), [("decode_errors", "problem"), ("loss", "remark")]),
-    ((LOST[4].replace("1000", "1003"),), [("rrd_lost", "problem"), ("store_lost", "remark")]),
-    ((LOST[5].replace("500", "503"),), [("store_lost", "problem"), ("rrd_lost", "remark")]),
+    ((MORE,), [(key, "remark") for key in ("loss", "twice", "decode_errors", "rrd_lost", "store_lost")]),
+    ((LOST[0].replace("5000", "5001"), MORE), [("loss", "remark"), ("twice", "remark")]),
+    ((LOST[0].replace("5000", "5003"), MORE), [("loss", "problem"), ("twice", "remark")]),
+    ((LOST[1].replace("9999", "10025"), MORE), [("twice", "problem"), ("loss", "remark")]),
+    ((LOST[2].replace("200", "201"),), [("decode_errors", "problem"), ("rrd_lost", "remark")]),
+    ((LOST[3].replace("1000", "1003"),), [("rrd_lost", "problem"), ("store_lost", "remark")]),
+    ((LOST[4].replace("500", "503"),), [("store_lost", "problem"), ("rrd_lost", "remark")]),
 ]
 
 
@@ -444,6 +444,21 @@ def test_no_rule_reads_the_page_again_for_each_agent(monkeypatch: pytest.MonkeyP
         return next(reads) - before
 
     assert reads_of(50) == reads_of(1)
+
+
+def test_of_what_is_lost_by_chance_nothing_is_past_before_enough_has_come() -> None:
+    """An agent that loses one datagram in eleven and sends two between the looks."""
+    first = page(LOST[0])
+    for came, severity in ((50_002, "problem"), (50_040, "remark")):
+        later = page(LOST[0], f'sflow_agent_datagrams_total{{agent="10.0.0.2"}} {came}')
+        assert [(one.key, one.severity) for one in examine(replace(later, earlier=first))] == [("loss", severity)]
+
+
+def test_restarts_are_held_against_what_came_in_all_their_time() -> None:
+    """A state keeps both. The time for which the collector has been running says nothing."""
+    assert examine(page(RESTARTS[0])) == []
+    assert examine(page(f"sflow_collector_start_time_seconds {NOW - 60}", RESTARTS[0])) == []
+    assert examine(page(RESTARTS[0].replace("11", "3"), RESTARTS[1].replace("1300", "5"))) == []
 
 
 def test_it_is_said_how_much_is_new() -> None:

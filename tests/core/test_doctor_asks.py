@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import importlib
 import itertools
 import json
 import re
@@ -30,13 +31,15 @@ Answer = Callable[[BaseHTTPRequestHandler], tuple[int, str]]
 
 
 @contextlib.contextmanager
-def answering(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator[str]:
+def answering(answer: Answer, context: ssl.SSLContext | None = None, **headers: str) -> Iterator[str]:
     """A server that is asked, and its HOST:PORT."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             status, text = answer(self)
             self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name.replace("_", "-"), value)
             self.end_headers()
             self.wfile.write(text.encode())
 
@@ -80,13 +83,29 @@ def test_a_name_that_nobody_knows() -> None:
         (404, "", "is not sflow_gmetrics: it answers with status 404", "--url"),
         (401, "", "wants a user and a password.", "--password-file"),
         (503, "", "is not ready", "again"),
+        (429, "", "allows no more requests", "three requests"),
+        (200, "p{, =a} 1\n", "is not sflow_gmetrics: its /metrics cannot be read", "--url"),
     ],
 )
-def test_an_answer_that_is_of_no_use(status: int, text: str, what: str, do: str) -> None:
+def test_an_answer_that_is_of_no_use(
+    monkeypatch: pytest.MonkeyPatch, status: int, text: str, what: str, do: str
+) -> None:
+    monkeypatch.setattr(importlib.import_module("sflow_gmetrics.doctor.ask"), "ATTEMPTS", 0)
     with answering(lambda _: (status, text)) as place:
         found = found_at(f"http://{place}")
     assert what in found.what
     assert do in found.do
+
+
+def test_a_limit_on_requests_is_waited_for() -> None:
+    asked = itertools.count()
+
+    def answer(request: BaseHTTPRequestHandler) -> tuple[int, str]:
+        return (429, "") if next(asked) % 2 else (200, HEALTHY if "collector" in request.path else "")
+
+    with answering(answer, Retry_After="0") as place:
+        about, _ = visit(Target.of(f"http://{place}"))
+    assert about.startswith("sflow_gmetrics 1.2.3")
 
 
 def test_a_port_that_speaks_something_else() -> None:

@@ -23,7 +23,7 @@ from exporters.query import FAMILIES, parse_metrics_query, parse_probe_query
 from exporters.runtime import Runtime
 from exporters.runtime_families import RUNTIME
 from exporters.selection import Selection
-from exporters.targets import describe_targets
+from exporters.targets import agent_addresses, describe_targets
 from exporters.walk import write
 from exporters.web import make_app
 from exporters.web_door import Door
@@ -33,7 +33,8 @@ from sflow_gmetrics.config import GROUPS, WEB_LEVELS, Config, parse_config
 from sflow_gmetrics.errors import QueryError
 from sflow_gmetrics.simulation import Fleet
 from sflow_gmetrics.snapshot import Snapshot
-from tests.core.builders import BY_NAME, Sender, sample
+from tests.core.builders import BY_NAME, START, Sender, sample
+from tests.core.builders import host as host_sample
 
 POOLS = '[[pools]]\nname = "web"\nhosts = "web-.*"\n[[pools]]\nname = "db"\nhosts = "db-.*"\n'
 ALL = f"[web]\ngroups = {list(GROUPS)}\n"
@@ -397,6 +398,21 @@ def test_every_target_that_is_discovered_can_be_scraped_and_all_together_are_the
     of_hosts = [line for line in everything if not line.startswith("sflow_pool_")]
     assert sorted(samples("by=host")) == sorted(samples("by=agent")) == sorted(of_hosts)
     assert len(paths("by=host&pool=web")) < len(paths("by=host"))
+
+
+def test_a_host_that_is_called_like_the_address_of_another_is_not_taken_for_it() -> None:
+    collector = Collector()
+    for address, name in (("10.0.0.1", "web-1"), ("10.0.0.2", "10.0.0.1"), ("10.0.0.3", "10.0.0.9")):
+        Sender(collector, address).send(host_sample(1, hostname=name))
+    snapshot = collector.snapshot(START)
+    for by in ("host", "agent"):
+        shown = []
+        for target in describe_targets([("by", by)], snapshot, "h:1"):
+            pairs = [("target", target["labels"]["__param_target"])]
+            selection = parse_probe_query(pairs, Config(), agent_addresses(snapshot))
+            shown += [one.address for one in snapshot.hosts() if selection.takes_host(one.name, one.address)]
+        assert sorted(shown) == ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
+    assert parse_probe_query([("target", "10.0.0.9")], Config(), agent_addresses(snapshot)).host == "10.0.0.9"
 
 
 def path_of(target: dict[str, Any]) -> str:
