@@ -115,6 +115,13 @@ class NewSamples(Sink):
         self._time_ms = max(self._time_ms, other._time_ms)
         return self
 
+    def begin(self, time: float) -> None:
+        """What was heard before `time` is of the moment at which it is taken first.
+
+        A program before this one, or an endpoint of another name, may have ended its series since.
+        """
+        self._time_ms = max(self._time_ms, milliseconds(time))
+
     def _begin(self, time_ms: int) -> None:
         self._rows_before, self._rows = self._rows, {}
         self._live_before, self._live = self._live, _Live({}, {})

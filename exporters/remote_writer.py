@@ -141,6 +141,8 @@ class Endpoint:
                 self._before._samples if self._before._goes_on else self._samples.after(self._before._samples)
             )
             self._before = None
+        else:
+            self._samples.begin(time.time())
         sending = asyncio.create_task(self._send())
         try:
             await self._gather()

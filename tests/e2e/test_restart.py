@@ -30,6 +30,8 @@ from tests.e2e.servers import (
     served,
     wait_for,
 )
+from tests.e2e.stores import receiver
+from tests.e2e.test_remote_write import on_page, outcome, store, times_of
 
 pytestmark = pytest.mark.e2e
 
@@ -150,6 +152,32 @@ def test_prometheus_sees_no_counter_begin_anew(tmp_path: Path, require_program: 
         names = [name for name in names if not OF_THE_PROCESS.match(name)]
         assert len(names) > 40
         assert [name for name in names if theirs.query(f"resets({name}[5m]) > 0")] == []
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_a_store_takes_all_that_it_is_sent_after_a_restart(
+    tmp_path: Path, require_program: Callable[[str], str], end: signal.Signals
+) -> None:
+    there_port = free_port()
+    config, port = written_config(tmp_path, store(there_port, "it"))
+    fleet = Fleet(4, 3, 3.0, seed=7, start=time.time())  # seldom, so that what was heard is older than the end
+    load = "sflow_host_load1"
+    with (
+        receiver(require_program("prometheus"), tmp_path / "prometheus", there_port) as there,
+        feeding((HOME, port), fleet),
+    ):
+        with program(tmp_path, config) as ours:
+            wait_for("all hosts", lambda: len(there.query(load)) == 4, 20)
+            known, written = time.time(), "sflow_collector_state_last_write_timestamp_seconds"
+            wait_for("a state with them", lambda: on_page(ours, written) > known, 10)
+            ours.program.process.send_signal(end)
+            ours.program.process.wait(10)
+        before = times_of(there, load)
+        with program(tmp_path, config, 1) as ours:
+            wait_for("the first gathering", lambda: outcome(ours, "it", "sent") or outcome(ours, "it", "failed"), 10)
+            assert len(there.query(load)) == 4, "at once, not when they have sent again"
+            wait_for("a later sample of each host", lambda: len(times_of(there, load)) >= len(before) + 8, 15)
+            assert outcome(ours, "it", "failed") == outcome(ours, "it", "dropped") == 0
 
 
 @contextlib.contextmanager

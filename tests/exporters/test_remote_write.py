@@ -116,6 +116,18 @@ def test_a_host_that_is_down_is_told_as_down_and_comes_back() -> None:
     assert [(one.value, one.time_ms) for one in named(back, CPU)] == [(2.0, agent.now * 1000)]
 
 
+def test_what_was_heard_before_it_began_is_of_the_moment_when_it_is_taken_first() -> None:
+    """A program before has ended these series after it heard their samples."""
+    fleet = Fleet()
+    one, other = fleet.agent(1), fleet.agent(2)
+    one.send(host(1, "web-1"), service(1, cpuTime=1000))
+    fleet.samples.begin(START + 2)
+    other.tick(3)
+    other.send(host(1, "web-2"), service(1, cpuTime=2000))
+    times = {dict(at.labels)["host"]: at.time_ms for at in named(fleet.take(START + 5), CPU)}
+    assert times == {"web-1": (START + 5) * 1000, "web-2": (START + 3) * 1000}
+
+
 def test_what_is_back_without_a_new_sample_is_of_this_moment() -> None:
     """Its end has been sent with a time after its newest sample, which a store would refuse now."""
     fleet = Fleet()

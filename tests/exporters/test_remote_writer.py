@@ -18,10 +18,12 @@ from sflow_gmetrics import Collector, Snapshot
 from sflow_gmetrics.config import Config, RemoteWriteConfig
 from sflow_gmetrics.crew import Crew
 from sflow_gmetrics.errors import ConfigError
+from tests.core.builders import Sender, host
 from tests.exporters.test_remote_write_client import store
 from tests.exporters.write_requests import Sent, read_body
 
 CONFIG = Config()
+LEVELS = ("collector",)
 
 
 def snapshot() -> Snapshot:
@@ -114,7 +116,9 @@ async def reload(writer: RemoteWriter, crew: Crew, *stores: RemoteWriteConfig) -
     writer.settle()
 
 
-def after_reloads(*changes: Mapping[str, Any] | None) -> tuple[list[list[Sent]], list[dict[str, Stats]]]:
+def after_reloads(
+    *changes: Mapping[str, Any] | None, shown: Callable[[], Snapshot] = snapshot, levels: tuple[str, ...] = LEVELS
+) -> tuple[list[list[Sent]], list[dict[str, Stats]]]:
     """What a store is sent before the first reload and after each, and the counts; a change of None: no store."""
     reading = Reading()
     sent: list[list[Sent]] = []
@@ -122,8 +126,8 @@ def after_reloads(*changes: Mapping[str, Any] | None) -> tuple[list[list[Sent]],
 
     async def run() -> None:
         async with store(reading.take) as url, asyncio.timeout(30):
-            first = RemoteWriteConfig(url, name="it", interval=0.1, levels=("collector",))
-            writer, crew = RemoteWriter(Config(), snapshot), Crew()
+            first = RemoteWriteConfig(url, name="it", interval=0.1, levels=levels)
+            writer, crew = RemoteWriter(Config(), shown), Crew()
             for change in ({}, *changes):
                 begin = len(reading.sent)
                 await reload(writer, crew, *([replace(first, **change)] if change is not None else []))
@@ -158,6 +162,17 @@ def test_series_of_other_labels_end_and_the_new_ones_come_after_that() -> None:
     assert not names_that_ended(sent[2]), "nothing has changed"
     assert counts[0]["it"].sent < counts[1]["it"].sent
     assert not any(one["it"].failed or one["it"].dropped for one in counts)
+
+
+def test_a_store_of_another_name_has_its_samples_after_the_ends_of_the_series() -> None:
+    collector = Collector(CONFIG)
+    Sender(collector, "10.0.0.1", now=time.time() - 5).send(host(1))
+    sent, _ = after_reloads({"name": "other"}, shown=lambda: collector.snapshot(time.time()), levels=("host",))
+    ends = {one.labels: one.time_ms for one in sent[1] if one.value is None}
+    again = {one.labels: one.time_ms for one in sent[1] if one.value is not None and one.time_ms > min(ends.values())}
+    assert ends
+    assert again.keys() == ends.keys()
+    assert all(when > ends[labels] for labels, when in again.items())
 
 
 def test_a_store_that_comes_back_counts_on() -> None:
