@@ -15,6 +15,8 @@ _COOKIE, _DOUBLE = b"RRD\0", 8.642135e130
 _FIRST_SOURCE = 128
 _DEFINITION = 120
 """Bytes of a data source's or an archive's definition, where a C long has 64 bits."""
+_COUNTS = struct.Struct("@24xQQ")
+"""In an archive's definition: its rows, and how many steps each is made of."""
 _READ = 4096
 
 EXISTS = "File exists"
@@ -68,13 +70,16 @@ def read_header(path: str) -> Header | None:
         return None
     if len(head) < _FIRST_SOURCE or not head.startswith(_COOKIE):
         raise ValueError("is no RRD file")
-    _, _, double, sources, archives, _ = _HEAD.unpack_from(head)
+    _, _, double, sources, archives, step = _HEAD.unpack_from(head)
     if double != _DOUBLE:
         raise ValueError("is an RRD file of another kind of machine")
     last = _FIRST_SOURCE + _DEFINITION * (sources + archives)
     if last + 8 > len(head):
         raise ValueError("is an RRD file with more data sources and archives than any of ours")
-    names = (head[at : at + 20] for at in range(_FIRST_SOURCE, _FIRST_SOURCE + _DEFINITION * sources, _DEFINITION))
+    begin = _FIRST_SOURCE + _DEFINITION * sources
+    if not step or not all(all(_COUNTS.unpack_from(head, at)) for at in range(begin, last, _DEFINITION)):
+        raise ValueError("is a damaged RRD file, with a step of 0 or an archive of nothing: move it away")
+    names = (head[at : at + 20] for at in range(_FIRST_SOURCE, begin, _DEFINITION))
     return Header(
         tuple(name.partition(b"\0")[0].decode("ascii", "replace") for name in names),
         struct.unpack_from("@q", head, last)[0],

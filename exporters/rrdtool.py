@@ -10,6 +10,7 @@ import os
 import re
 import selectors
 import shlex
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ from .rrd_file import NewFile, explain
 
 TIMEOUT = 10.0
 """Seconds to wait for the next piece of an answer."""
+FAULTS = (signal.SIGFPE, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL)
+"""What ends it when it stumbles over a damaged file; whoever wants it to end takes other signals."""
 
 
 class RrdtoolPipe:
@@ -62,16 +65,29 @@ class RrdtoolPipe:
         good = [text for path, text in commands if path.isprintable()]
         answers: list[str] = []
         try:
-            for start in range(0, len(good), self.BATCH):
-                chunk = good[start : start + self.BATCH]
-                answers += _answers(self._exchange(f"{''.join(chunk)}pwd\n".encode()), len(chunk))
-        except (OSError, ValueError) as error:
+            while len(answers) < len(good):
+                answers += self._ask(good[len(answers) : len(answers) + self.BATCH])
+        except (OSError, ValueError, subprocess.TimeoutExpired) as error:
             self.close()
             raise EngineError(f"{self.program}: {error}") from None
         if len(good) == len(commands):
             return answers
         given = iter(answers)
         return [next(given) if path.isprintable() else "not a path for rrdtool" for path, _ in commands]
+
+    def _ask(self, chunk: Sequence[str]) -> list[str]:
+        """The error text of each of these commands, up to the first one over which it fell. Raises OSError, ValueError.
+
+        It falls over damaged files: that is no reason to keep all others waiting, if it can be started again.
+        """
+        said, code = self._exchange(f"{''.join(chunk)}pwd\n".encode())
+        if code is None:
+            return _answers(said.splitlines()[:-2], len(chunk))
+        self.close()
+        if -code not in FAULTS or self._exchange(b"pwd\n")[1] is not None:
+            raise BrokenPipeError(errno.EPIPE, f"it has ended with {code}")
+        errors = _answers(said.splitlines())
+        return [*errors, f"rrdtool ended with {signal.Signals(-code).name}; the file may be damaged"][: len(chunk)]
 
     def _start(self) -> subprocess.Popen[bytes]:
         environment = {key: value for key, value in os.environ.items() if key != "RRDCACHED_ADDRESS"}
@@ -89,8 +105,11 @@ class RrdtoolPipe:
         os.set_blocking(child.stdin.fileno(), False)
         return child
 
-    def _exchange(self, request: bytes) -> str:
-        """All that it says to these commands, read while they are written. Raises OSError."""
+    def _exchange(self, request: bytes) -> tuple[str, int | None]:
+        """All that it says to these commands, read while they are written, and its exit code if it has ended.
+
+        Raises OSError, TimeoutExpired.
+        """
         if self._child is None:
             self._child = self._start()
         child = self._child
@@ -109,7 +128,10 @@ class RrdtoolPipe:
                     time.sleep(self.PAUSE)
                 for key, _ in ready:
                     if key.fileobj is child.stdin:
-                        left = left[os.write(key.fd, left) :]
+                        try:
+                            left = left[os.write(key.fd, left) :]
+                        except BrokenPipeError:  # what it has said is there to be read
+                            left = left[:0]
                         if not left:
                             selector.unregister(child.stdin)
                     elif piece := os.read(key.fd, 1 << 16):
@@ -118,8 +140,8 @@ class RrdtoolPipe:
                             raise ValueError("it does not stop talking")
                         deadline = time.monotonic() + self._timeout
                     else:
-                        raise BrokenPipeError(errno.EPIPE, f"it has ended with {child.wait(self._timeout)}")
-        return said.decode("utf-8", "replace")
+                        return said.decode("utf-8", "replace"), child.wait(self._timeout)
+        return said.decode("utf-8", "replace"), None
 
     def close(self) -> None:
         """See Engine. It has what was acknowledged, so it is simply ended."""
@@ -132,10 +154,10 @@ class RrdtoolPipe:
                     stream.close()
 
 
-def _answers(said: str, count: int) -> list[str]:
-    """The error text of each of `count` commands. Raises ValueError when there are more or fewer."""
+def _answers(lines: Sequence[str], count: int | None = None) -> list[str]:
+    """The error text of each command. Raises ValueError when there are more or fewer than `count`."""
     errors: list[str] = []
-    for line in said.splitlines()[:-2]:
+    for line in lines:
         if line.startswith("OK "):
             errors.append("")
         elif line.startswith("ERROR: "):
@@ -144,7 +166,7 @@ def _answers(said: str, count: int) -> list[str]:
             errors[-1] += f" {line}"
         else:
             raise ValueError(f"an answer that makes no sense: {line[:100]}")
-    if len(errors) != count:
+    if count is not None and len(errors) != count:
         raise ValueError(f"{len(errors)} answers to {count} commands")
     return errors
 

@@ -197,6 +197,54 @@ def test_rrdtool_is_started_again_when_it_was_killed(require_program: Callable[[
     assert here.values(path) == {1: (1.0,), 2: (2.0,)}
 
 
+def test_a_damaged_file_over_which_rrdtool_falls_holds_up_no_other_one(
+    require_program: Callable[[str], str], tmp_path: Path
+) -> None:
+    with stage("rrdtool", require_program, tmp_path, tmp_path / "files") as here:
+        paths = [here.base / f"{number}.rrd" for number in range(1, 5)]
+        writer = here.writer()
+        for number in range(1, 4):
+            writer.add(updates(paths, number))
+            for second in range(tick(number), tick(number + 1)):
+                writer.flush(second)
+            if number == 1:
+                whole = paths[1].read_bytes()
+                paths[1].write_bytes(whole[:40] + bytes(8) + whole[48:])  # the step
+        assert [here.values(path) for path in (paths[0], *paths[2:])] == [
+            expected(place, range(1, 4)) for place in (1, 3, 4)
+        ]
+        assert (writer.stats.refused, writer.stats.queued, writer.stats.away) == (1, 2, "")
+        count, detail = writer.take_notes()["refused"]
+        assert count > 2
+        assert detail.startswith(f"{paths[1]}: is a damaged RRD file")
+        paths[1].write_bytes(whole)
+        for second in range(tick(4), tick(6)):
+            writer.flush(second)
+        assert here.values(paths[1]) == expected(2, range(1, 4))
+        assert (writer.stats.refused, writer.stats.queued, writer.stats.dropped) == (0, 0, 0)
+
+
+def test_a_file_that_is_taken_for_damaged_wrongly_has_its_values_a_second_later(
+    require_program: Callable[[str], str], tmp_path: Path
+) -> None:
+    program, pid = tmp_path / "rrdtool", tmp_path / "pid"
+    program.write_text(f'#!/bin/sh\necho $$ > {pid}\nexec {require_program("rrdtool")} "$@"\n')
+    program.chmod(0o755)
+    here = Stage(RrdtoolPipe(str(program)), tmp_path, None)
+    paths, writer = [tmp_path / f"{number}.rrd" for number in range(1, 4)], here.writer()
+    writer.add(updates(paths, 1))
+    writer.flush(tick(1))
+    os.kill(int(pid.read_text()), signal.SIGSEGV)
+    writer.add(updates(paths, 2))
+    writer.flush(tick(2))
+    assert (writer.stats.refused, writer.stats.queued, writer.stats.away) == (1, 1, "")
+    assert "rrdtool ended with SIGSEGV" in writer.take_notes()["refused"][1]
+    writer.flush(tick(2) + 1)
+    assert (writer.stats.refused, writer.stats.queued, writer.stats.dropped) == (0, 0, 0)
+    assert [here.values(path) for path in paths] == [expected(place, (1, 2)) for place in (1, 2, 3)]
+    here.engine.close()
+
+
 def test_an_engine_that_is_not_there(tmp_path: Path) -> None:
     for engine in (Rrdcached(f"unix:{tmp_path}/none"), Rrdcached("127.0.0.1:1"), RrdtoolPipe(f"{tmp_path}/none")):
         with pytest.raises(EngineError, match=r"none|127\.0\.0\.1:1"):
