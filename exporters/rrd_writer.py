@@ -6,8 +6,10 @@ When the engine is away everything waits; when a single file is refused only tha
 from __future__ import annotations
 
 import heapq
+import math
 import os
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -20,8 +22,12 @@ from .rrd_queue import Batch, QueuedFile, RrdQueue, Update
 
 __all__ = ["RrdWriter", "Stats", "Update"]
 
-BATCH = 1_000
+BATCH = 200
 """Files in one request to the engine."""
+CREATIONS = 50
+"""New files in one request to the engine, for which they are more work."""
+SHARE = 1 / 6
+"""For what part of a step a flush makes files, and for what part it writes: the next values are to be taken in time."""
 VALUES = 20_000
 """Values that one flush sends at most, so that it ends soon also after a long absence."""
 LOOKS = 5_000
@@ -58,11 +64,19 @@ class RrdWriter:
     """Between ticks and an engine. `add` may be called while `flush` is at work in another thread.
 
     `earlier` is what a writer has counted that has ended: what it has left in its queue is lost.
+    `clock` tells how long the engine takes, in seconds.
     """
 
-    def __init__(self, config: RrdConfig, engine: Engine, earlier: Stats | None = None) -> None:
+    def __init__(
+        self,
+        config: RrdConfig,
+        engine: Engine,
+        earlier: Stats | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         earlier = earlier or Stats()
         self._engine = engine
+        self._clock = clock
         self._queue = RrdQueue(config)
         self._queue.dropped = earlier.dropped + earlier.queued
         self._creations = max(config.creations, 1)
@@ -97,9 +111,14 @@ class RrdWriter:
     def take_notes(self) -> dict[str, tuple[int, str]]:
         """What is to be said since the last call: how often, and the newest details.
 
-        The keys are "away" and "back" (the engine), "refused" (a file), "dropped" and "late" (values).
+        The keys are "away" and "back" (the engine), "refused" (a file), "dropped" and "late" (values)
+        and "missed" (ticks).
         """
         return self._queue.take_notes()
+
+    def missed(self, ticks: int, why: str) -> None:
+        """At so many ticks no values were taken."""
+        self._queue.note("missed", why, ticks)
 
     def add(self, updates: Iterable[Update]) -> None:
         """Queue the values of a tick. A value that is not later than its file's newest is dropped."""
@@ -108,7 +127,8 @@ class RrdWriter:
     def flush(self, now: float) -> None:
         """Send what is due at `now`, seconds since the epoch. To be called every second or so.
 
-        It may wait for the engine, for some ten seconds when that hangs; it raises nothing.
+        It may wait for the engine, for some ten seconds when that hangs; with one that is slow it
+        leaves the rest for the next time after a third of a step. It raises nothing.
         """
         if now < self._again <= now + LONGEST_ABSENCE:
             return
@@ -116,42 +136,55 @@ class RrdWriter:
         self._flushed = now
         self._may_create = min(self._may_create + elapsed * self._creations, self._creations)
         self._queue.owe(elapsed)
-        self._flush(now, VALUES)
+        self._flush(now, VALUES, self._queue.step * SHARE)
 
     def close(self, now: float) -> None:
         """Send what waits, as far as the engine takes it at once, and close the engine."""
         self._queue.owe(self._queue.write_every)
-        self._flush(now, 10 * VALUES)
+        self._flush(now, 10 * VALUES, math.inf)
         self._engine.close()
 
-    def _flush(self, now: float, most: int) -> None:
+    def _flush(self, now: float, most: int, seconds: float) -> None:
         try:
             self._check_files()
-            self._open_files(now)
+            self._open_files(now, self._clock() + seconds)
+            until = self._clock() + seconds
             while most > 0 and (batch := self._queue.pass_files(BATCH, now)):
                 most -= self._send(batch, now)
+                if self._clock() >= until:
+                    break
         except EngineError as error:
             self._leave(str(error), now)
 
     # --- files that are new or were refused
 
-    def _open_files(self, now: float) -> None:
-        """Look at the files in the line, make those that are missing, and send their first values."""
+    def _open_files(self, now: float, until: float) -> None:
+        """Look at the files in the line, some after the other, as long as there is time and more may be made."""
         line = self._queue.line
         while self._troubled and self._troubled[0][0] <= now:
             line.append(heapq.heappop(self._troubled)[2])
+        looks = min(LOOKS, len(line))
+        while looks > 0 and self._may_create >= 1:
+            looks -= self._open_some(now, looks, until)
+            if self._clock() >= until:
+                break
+
+    def _open_some(self, now: float, looks: int, until: float) -> int:
+        """Look at files, make those that are missing, and send their first values. Gives at how many it has looked."""
         there: list[QueuedFile] = []
         missing: list[QueuedFile] = []
-        for _ in range(min(LOOKS, len(line))):
-            if self._may_create < len(missing) + 1:
-                break
-            file = line.popleft()
+        looked = 0
+        while looked < looks and len(there) < BATCH and len(missing) < min(CREATIONS, int(self._may_create)):
+            file = self._queue.line.popleft()
+            looked += 1
             if file not in self._queue:
                 self._take_again(file)
                 continue
             found = self._look(file, now)
             if found is not None:
                 (there if found else missing).append(file)
+            if self._clock() >= until:
+                break
         try:
             there += self._create(missing, now)
         finally:
@@ -159,8 +192,8 @@ class RrdWriter:
                 file.ready = True
                 if file.waiting is None:
                     self._take_again(file)
-        for start in range(0, len(there), BATCH):
-            self._send(self._queue.take(there[start : start + BATCH]), now)
+        self._send(self._queue.take(there), now)
+        return looked
 
     def _check_files(self) -> None:
         """Put files that have been deleted in the line."""

@@ -91,6 +91,8 @@ class Storage:
         now = self._clock()
         tick = int(now) // self._step * self._step
         if tick > self._last or tick < self._last - self._step:  # a little back is not worth a second value
+            if (missed := (tick - self._last) // self._step - 1) > 0:
+                self._writer.missed(missed, "no values were taken in time: the disk is too slow, or the clock was set")
             self._last = tick
             self._writer.add(list(self._layout.updates(self._snapshot(), tick)))
         self._writer.flush(now)

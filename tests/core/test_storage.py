@@ -124,6 +124,9 @@ def test_missed_ticks_are_left_out(bench: Bench) -> None:
     bench.go(15, 70, 75, 89)
     assert bench.ticks() == [15, 60, 75]
     assert "U" in bench.engine.values["plain/a/load_one.rrd"][1], "and no line is drawn over them"
+    count, why = bench.storage.take_notes()["missed"]
+    assert count == 2
+    assert "the disk is too slow" in why
 
 
 def test_a_clock_that_stands_still_takes_no_values(bench: Bench) -> None:

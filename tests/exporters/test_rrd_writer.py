@@ -342,7 +342,7 @@ def test_a_file_that_lives_is_not_forgotten_between_two_values(step: int) -> Non
 
 
 def test_one_flush_ends_also_after_a_long_absence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rrd_writer, "VALUES", 2_000)
+    monkeypatch.setattr(rrd_writer, "VALUES", 3_000)
     engine = FakeEngine()
     one = writer(engine)
     one.add(values(range(3000), 0))
