@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -51,7 +52,8 @@ def write_views(
     """Bring both directories up to date; the result is how many files were written or removed.
 
     Files are replaced as a whole. One that is not ours, or that somebody has edited in
-    ganglia-web (which drops our mark), is never touched. Raises EngineError.
+    ganglia-web (which drops our mark), is never touched. Raises EngineError when all is done
+    that could be done, with the first file for which that was not so.
     """
     now = time.time() if now is None else now
     views = Path(directory)
@@ -59,16 +61,30 @@ def write_views(
     try:
         for place in (views, reports):
             place.mkdir(parents=True, exist_ok=True)
-        changes = 0
-        for name, content in files.items():
-            changes += _write((views if name.startswith("view_") else reports) / name, content, now)
-        for path in (*views.glob("view_*.json"), *reports.glob("*_report.json")):
-            if path.name not in files and _is_ours(path) and path.stat().st_mtime < now - KEEP:
-                path.unlink()
-                changes += 1
+        work: list[tuple[Path, bytes | None]] = [
+            ((views if name.startswith("view_") else reports) / name, content) for name, content in files.items()
+        ]
+        there = (*views.glob("view_*.json"), *reports.glob("*_report.json"))
+        work += [(path, None) for path in there if path.name not in files]
     except OSError as error:
         raise EngineError(f"[views] {error.filename or directory}: {error.strerror}") from None
+    changes, troubles = 0, []
+    for path, content in work:
+        try:
+            changes += _remove(path, now) if content is None else _write(path, content, now)
+        except OSError as error:
+            troubles.append(f"[views] {path}: {error.strerror}")
+    if troubles:
+        raise EngineError(troubles[0])
     return changes
+
+
+def _remove(path: Path, now: float) -> bool:
+    """Whether the file was ours, and has not been of use for long; then it is gone."""
+    if not _is_ours(path) or path.stat().st_mtime >= now - KEEP:
+        return False
+    path.unlink()
+    return True
 
 
 def _write(path: Path, content: bytes, now: float) -> bool:
@@ -79,10 +95,12 @@ def _write(path: Path, content: bytes, now: float) -> bool:
         pass
     else:
         if old == content:
-            if not now - TOUCH < path.stat().st_mtime <= now:
+            if now - TOUCH < path.stat().st_mtime <= now:
+                return False
+            with contextlib.suppress(OSError):  # it is another user's: then ours takes its place
                 os.utime(path, (now, now))
-            return False
-        if not _is_ours(path):
+                return False
+        elif not _is_ours(path):
             return False
     handle, temporary = tempfile.mkstemp(prefix=".sflow_gmetrics-", dir=path.parent)
     try:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from exporters.rrd import Layout
-from exporters.view_files import KEEP, FileNames
+from exporters.view_files import KEEP, TOUCH, FileNames
 from exporters.views import HOSTS, REPORTS, RESERVED, SERVICES, STACKED, exactly, render_views, write_views
 from sflow_gmetrics import Collector, Config
 from sflow_gmetrics.config import PoolConfig, RrdConfig
@@ -343,3 +343,31 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(EngineError, match="No space left"):
         write_views({"view_a.json": OURS}, tmp_path)
     assert not files_in(tmp_path)
+
+
+def test_a_file_that_cannot_be_written_is_named_and_holds_up_no_other_one(tmp_path: Path) -> None:
+    write_views({"view_old.json": OURS}, tmp_path, now=NOW - 2 * KEEP)
+    (tmp_path / "view_b.json").mkdir()
+    files = {f"view_{letter}.json": OURS for letter in "abc"}
+    for _ in range(2):
+        with pytest.raises(EngineError, match=rf"^\[views\] {tmp_path}/view_b\.json: Is a directory$"):
+            write_views(files, tmp_path, now=NOW)
+        assert files_in(tmp_path) == {"view_a.json": OURS, "view_c.json": OURS}
+
+
+def test_a_file_that_cannot_be_marked_as_seen_is_written_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user's in a directory of ours: the program has run as root once."""
+    path, mark = tmp_path / "view_a.json", os.utime
+    write_views({path.name: OURS}, tmp_path, now=NOW)
+    before = path.stat().st_ino
+
+    def theirs(file: Any, times: tuple[float, float]) -> None:
+        if file == path:
+            raise PermissionError(1, "Operation not permitted", str(path))
+        mark(file, times)
+
+    monkeypatch.setattr(os, "utime", theirs)
+    assert write_views({path.name: OURS}, tmp_path, now=NOW + TOUCH) == 1
+    assert path.stat().st_ino != before
+    assert path.stat().st_mtime == NOW + TOUCH
+    assert files_in(tmp_path) == {path.name: OURS}
