@@ -54,6 +54,7 @@ class StoreClient:
                     limit=1, ssl=self._ssl if self._ssl is not None else True, resolver=_Resolver(self._lookup)
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,  # a refusal whose text cannot be read is one all the same
                 timeout=aiohttp.ClientTimeout(total=self._config.timeout),
             )
         try:
@@ -97,6 +98,7 @@ class StoreClient:
         config = self._config
         headers = {
             **config.headers,
+            "Accept-Encoding": "identity",
             "Content-Type": CONTENT_TYPE,
             "Content-Encoding": CONTENT_ENCODING,
             "X-Prometheus-Remote-Write-Version": VERSION,

@@ -82,6 +82,7 @@ def test_a_request_is_what_the_specification_says(size: int) -> None:
     expected = {
         "Content-Type": "application/x-protobuf",
         "Content-Encoding": "snappy",
+        "Accept-Encoding": "identity",
         "X-Prometheus-Remote-Write-Version": "0.1.0",
         "X-Scope-OrgID": "tenant",
         "Content-Length": str(size),
@@ -145,6 +146,12 @@ def test_the_words_of_a_store_are_short_and_plain() -> None:
     assert answer.words.startswith("status 400: out of order [31m sample xxx")
     assert len(answer.words) < 250
     assert answer.words.isprintable()
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "nonsense"])
+def test_a_refusal_that_is_said_to_be_compressed_and_is_not_is_final(encoding: str) -> None:
+    answer = post(answering(400, "out of order", Content_Encoding=encoding))
+    assert (answer.status, answer.retry, answer.words) == (400, False, "status 400: out of order")
 
 
 def test_an_answer_without_end_is_not_read() -> None:
