@@ -130,6 +130,11 @@ def _check_remote_writes(endpoints: tuple[RemoteWriteConfig, ...]) -> None:
         _check_range(one.timeout, 0.1, 3600, f"{place}.timeout")
         _check_range(one.queue, 1, 1_000_000_000, f"{place}.queue")
         _check_range(one.max_samples_per_send, 1, 100_000, f"{place}.max_samples_per_send")
+        if one.queue < one.max_samples_per_send:
+            raise ConfigError(
+                f"{place}.queue: {one.queue} has no room for a request of 'max_samples_per_send',"
+                f" {one.max_samples_per_send}: nothing would ever be sent"
+            )
         _check_range(one.min_backoff, 0.01, 3600, f"{place}.min_backoff")
         _check_range(one.max_backoff, one.min_backoff, 3600, f"{place}.max_backoff")
 

@@ -78,6 +78,11 @@ def test_everything_that_can_be_said_of_a_store() -> None:
         (STORE + "interval = 0", "remote_write[0].interval must be from 0.1"),
         (STORE + "timeout = 0", "remote_write[0].timeout"),
         (STORE + "queue = 0", "remote_write[0].queue"),
+        (
+            STORE + "queue = 4999",
+            "remote_write[0].queue: 4999 has no room for a request of 'max_samples_per_send', 5000",
+        ),
+        (STORE + "queue = 9\nmax_samples_per_send = 10", "remote_write[0].queue: 9 has no room"),
         (STORE + "max_samples_per_send = 1000000", "remote_write[0].max_samples_per_send"),
         (STORE + "min_backoff = 9\nmax_backoff = 5", "remote_write[0].max_backoff must be from 9"),
     ],
