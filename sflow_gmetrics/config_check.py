@@ -25,7 +25,15 @@ GROUPS = ("adaptor", "app", "gpu", "http", "interface", "jvm", "memcached", "net
 """The families that can be switched on and off; all others are always there."""
 USUAL_GROUPS = ("app", "gpu", "http", "jvm", "memcached")
 RESERVED_HEADERS = frozenset(
-    ("content-encoding", "content-length", "content-type", "host", "user-agent", "x-prometheus-remote-write-version")
+    (
+        "accept-encoding",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "host",
+        "user-agent",
+        "x-prometheus-remote-write-version",
+    )
 )
 """Headers that a configuration does not set."""
 

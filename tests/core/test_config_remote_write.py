@@ -68,6 +68,7 @@ def test_everything_that_can_be_said_of_a_store() -> None:
         (STORE + "headers = { 'X Y' = 'a' }", "is no header"),
         (STORE + 'headers = { X = "a\\nb" }', "is no header"),
         (STORE + "headers = { content-type = 'a' }", "is set by remote write itself"),
+        (STORE + "headers = { Accept-Encoding = 'a' }", "is set by remote write itself"),
         (STORE + "username = 'me'", "'username' and 'password_file' need each other"),
         (STORE + "password_file = '/x'", "'username' and 'password_file' need each other"),
         (STORE + "username = 'a:b'\npassword_file = '/x'", "has a colon"),
