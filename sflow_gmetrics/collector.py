@@ -250,6 +250,7 @@ class Collector:
             source.update(counters, raw, sequence, stream, now)
         else:
             source.begin(counters, raw, sequence, stream, now)
+            self.ledger.begin(source)
         if source.role is Role.HOST:
             self._take_host(source)
         elif agent.host is source:

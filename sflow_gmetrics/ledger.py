@@ -27,8 +27,6 @@ SERIES = 20
 """That many series of the limit over all hosts make room for one more of them."""
 SPARE = 10
 """Where there is no room, it is made for one in so many of them."""
-DEPARTED = 1_000
-"""How many merged services of a host keep what members did that have gone."""
 
 
 class Ledger:
@@ -110,15 +108,28 @@ class Ledger:
         """A source becomes such a member: what it has done before is not the merged service's."""
         self._keep(source, -1)
 
+    def begin(self, source: Source) -> None:
+        """A source has been heard for the first time. The same holds for it, unless it is the first of its service."""
+        agent, service = source.agent, source.service
+        if service in ("", OVERFLOW):
+            return
+        others = (one.service == service and one is not source for one in agent.sources.values())
+        is_first = service not in agent.departed and (service == source.name or not any(others))
+        if service != source.name:
+            agent.departed.setdefault(service, {})
+        if not is_first:
+            self.join(source)
+
     def _keep(self, source: Source, sign: int) -> None:
-        departed = source.agent.departed
-        if source.service in ("", source.name, OVERFLOW):
+        """Who bears the service's own name is a member like others where there are others, or have been."""
+        departed, totals = source.agent.departed, source.totals
+        if source.service in ("", OVERFLOW) or totals.count(None) == len(totals):
             return
-        if source.service not in departed and len(departed) >= DEPARTED:
+        if source.service == source.name and source.service not in departed:
             return
-        for one, total in zip(source.form.counters, source.totals, strict=True):
+        kept = departed.setdefault(source.service, {})
+        for one, total in zip(source.form.counters, totals, strict=True):
             if total and one.family is not None:
-                kept = departed.setdefault(source.service, {})
                 key = (one.family.name, one.name)
                 kept[key] = kept.get(key, 0) + sign * total
 

@@ -18,7 +18,6 @@ from tests.core.builders import (
     host_of,
     pool_cpu,
     pool_service,
-    rate,
     service,
     services_of,
     total,
@@ -203,52 +202,6 @@ def test_host_structures_of_a_source_that_is_no_host_add_to_no_pool() -> None:
     assert pool.sums()[key] == 4
     sender.send(host(6, "moved", cpu_user=6))
     assert _whole(sender.collector, sender.now)["unspecified", "", f"{key[0]}{key[1]}"] == 5
-
-
-def test_units_under_one_name_are_one_service_whose_total_does_not_fall() -> None:
-    text = "[sflow]\nforget_after = 60\n[[services.rewrite]]\nmatch = 'app@.*'\nreplace = 'app'"
-    sender = Sender(Collector(_config(text)))
-    seen = 0
-    for step in range(1, 60):
-        units = [service(step, "app@1.service", 1, cpuTime=100 * step)]
-        if step < 10:
-            units.append(service(step, "app@2.service", 2, cpuTime=50 * step))
-        if step >= 20:
-            units.append(service(step, "app@3.service" if step < 40 else "app@4.service", 3, cpuTime=10 * step))
-        sender.send(host(step), *units)
-        snapshot = sender.snapshot()
-        now = total(services_of(snapshot)["app"].row, "cpuTime") or 0
-        assert now >= seen
-        seen = now
-        assert pool_cpu(snapshot, "app") >= 100 * (step - 1)
-        sender.tick(5)
-    assert pool_cpu(sender.snapshot(), "app") == 58 * 100 + 8 * 50 + 19 * 10 + 19 * 10
-
-
-def test_a_total_does_not_fall_when_the_unit_that_lent_its_name_is_the_only_one_left() -> None:
-    """A rule gives one unit the very name of another, and the first one is forgotten."""
-    text = "[sflow]\nforget_after = 60\n[[services.rewrite]]\nmatch = 'app@.*'\nreplace = 'app.service'"
-    sender = Sender(Collector(_config(text)))
-    seen = 0
-    for step in range(1, 60):
-        units = [service(step, "app.service", 1, cpuTime=100 * step)]
-        if step < 10:
-            units.append(service(step, "app@2.service", 2, cpuTime=50 * step))
-        sender.send(host(step), *units)
-        now = total(services_of(sender.snapshot())["app.service"].row, "cpuTime") or 0
-        assert now >= seen
-        seen = now
-        sender.tick(5)
-    assert seen == 59 * 100 + 9 * 50
-
-
-def test_the_first_of_units_under_one_name_may_have_no_rate_yet() -> None:
-    sender = Sender(Collector(_config("[[services.rewrite]]\nmatch = 'app@.*'\nreplace = 'app'")))
-    for step in (1, 2, 3):
-        sender.tick(20)
-        first = service(step, "app@1.service" if step == 3 else "db.service", 1)
-        sender.send(host(step), first, service(step, "app@2.service", 2, cpuTime=1000 * step))
-    assert rate(services_of(sender.snapshot())["app"].row, "cpuTime") == 50.0
 
 
 @pytest.mark.parametrize("seed", range(6))
