@@ -78,6 +78,12 @@ class Agent:
             for convoy in list(stream.convoys.values()):
                 convoy.settle()
 
+    def add_counts(self, samples: dict[str, int], resets: dict[str, int]) -> None:
+        """Add to these what it has counted."""
+        for sums, counts in ((samples, self.samples), (resets, self.resets)):
+            for kind, count in counts.items():
+                sums[kind] += count
+
     def stream_of(self, epoch: int) -> Stream | None:
         """The stream that is in this epoch; None where it has begun another since, or is another machine's."""
         return next((one for one in self.streams.values() if one.epoch == epoch and not one.foreign), None)

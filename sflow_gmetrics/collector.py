@@ -51,12 +51,12 @@ class Collector:
         self.agents: dict[str, Agent] = {}
         self.layouts = Layouts()
         self.convoys = ConvoyLayouts()
-        self.ledger = Ledger(self.config.services.series, self.agents)
         self.notes = Notes()
+        self.limits = Limits(self.config, self.notes.add)
+        self.ledger = Ledger(self.config.services.series, self.agents, self.limits.take_memory)
         self.careful = CarefulReader(self.layouts, self.notes, self._drop)
         self.decode_errors = self.careful.errors
         self.conflicts = Conflicts(self.notes)
-        self.limits = Limits(self.config, self.notes.add)
         self._streams: dict[bytes, tuple[Stream, Agent]] = {}
         self.datagrams = 0
         self.bytes = 0
@@ -361,6 +361,7 @@ class Collector:
     def forget_sources(self, agent: Agent, before: float) -> None:
         """Drop the sources whose time was over before `before`; their pools keep what they did."""
         agent.settle()
+        many = len(agent.sources)
         for key, source in list(agent.sources.items()):
             if source.expires <= before:
                 if source.convoy is not None:
@@ -371,6 +372,8 @@ class Collector:
                 del agent.sources[key]
                 if agent.host is source:
                     agent.host = None
+        if len(agent.sources) < many:
+            self.ledger.release(agent)
         agent.oldest = min((source.alive for source in agent.sources.values()), default=before)
         if agent.folded:
             self.limits.unfold(agent, lambda source: self.name_source(source, source.values))
@@ -379,10 +382,7 @@ class Collector:
         """Drop an agent that has no sources any more."""
         self.notes.add(agent.address, "gone", f"host {agent.name!r} is forgotten, {reason}")
         del self.agents[agent.address]
-        for kind, count in agent.samples.items():
-            self.samples_before[kind] += count
-        for kind, count in agent.resets.items():
-            self.resets_before[kind] += count
+        agent.add_counts(self.samples_before, self.resets_before)
         for key in agent.keys:
             self._streams.pop(key, None)
         self.limits.take_memory(agent, -agent.memory)

@@ -6,7 +6,7 @@ rows (total minus base); the ledger keeps those of the others, so that no pool t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from .pools import OTHER, OVERFLOW
@@ -27,17 +27,21 @@ SERIES = 20
 """That many series of the limit over all hosts make room for one more of them."""
 SPARE = 10
 """Where there is no room, it is made for one in so many of them."""
+KEPT_MEMORY = 300
+"""About how many bytes each number takes that a merged service keeps of members that have gone."""
 
 
 class Ledger:
     """Sums of increases of what is no longer there, by pool, service and family.
 
-    What was added to last stands last in `sums`. `agents` are those who have the members.
+    What was added to last stands last in `sums`. `agents` are those who have the members, and
+    `take_memory` is told how many bytes more one of them takes.
     """
 
-    def __init__(self, series: int, agents: Mapping[str, Agent]) -> None:
+    def __init__(self, series: int, agents: Mapping[str, Agent], take_memory: Callable[[Agent, int], None]) -> None:
         self.sums: dict[Key, Sums] = {}
         self._agents = agents
+        self._take_memory = take_memory
         self.version = 0
         """Another one each time that work goes from a member to the ledger."""
         self.set_limit(series)
@@ -119,6 +123,15 @@ class Ledger:
             agent.departed.setdefault(service, {})
         if not is_first:
             self.join(source)
+        if len(agent.departed) > 2 * len(agent.sources) + SPARE:
+            self.release(agent)
+
+    def release(self, agent: Agent) -> None:
+        """Merged services that no source of the agent has any more are on no page: they keep nothing."""
+        if agent.departed:
+            present = {source.service for source in agent.sources.values()}
+            for service in agent.departed.keys() - present:
+                self._take_memory(agent, -KEPT_MEMORY * len(agent.departed.pop(service)))
 
     def _keep(self, source: Source, sign: int) -> None:
         """Who bears the service's own name is a member like others where there are others, or have been."""
@@ -128,10 +141,12 @@ class Ledger:
         if source.service == source.name and source.service not in departed:
             return
         kept = departed.setdefault(source.service, {})
+        before = len(kept)
         for one, total in zip(source.form.counters, totals, strict=True):
             if total and one.family is not None:
                 key = (one.family.name, one.name)
                 kept[key] = kept.get(key, 0) + sign * total
+        self._take_memory(source.agent, KEPT_MEMORY * (len(kept) - before))
 
     def of(self, pool: str, service: str, kind: str) -> Mapping[tuple[str, tuple[tuple[str, str], ...]], int]:
         """What has been kept for a service of a pool."""

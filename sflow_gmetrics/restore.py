@@ -18,6 +18,7 @@ from .config import Config
 from .draft import whole_draft
 from .errors import StateError
 from .layout import Form, Shape
+from .ledger import KEPT_MEMORY
 from .limits import STREAM_MEMORY
 from .reconfigure import reconfigure
 from .schema import Role
@@ -135,6 +136,7 @@ def _restore_agent(collector: Collector, state: Any, now: float) -> None:
         agent.departed[_text(service)] = {
             (_text(family), _text(name)): _whole(total, -MOST) for family, name, total in kept
         }
+    collector.limits.take_memory(agent, KEPT_MEMORY * sum(map(len, agent.departed.values())))
     epochs: dict[int, int] = {}
     for one in state["streams"]:
         stream = _restore_stream(one[1:], now)

@@ -127,6 +127,18 @@ def test_who_was_silent_for_long_is_forgotten_and_its_pool_keeps_what_it_did() -
     assert pool_cpu(sender.snapshot()) == 2000
 
 
+def test_what_members_of_a_merged_service_have_left_is_there_and_takes_as_much_memory() -> None:
+    sender = Sender(Collector(parse_config("[[services.rewrite]]\nmatch = 'app@.*'\nreplace = 'app'")))
+    for step in range(1, 9):
+        sender.send(host(step), service(step, f"app@{step}.service", cpuTime=1000 * step))
+        sender.tick(20)
+    shown, memory = total(service_row(sender.snapshot(), "app"), "cpuTime"), sender.collector.limits.memory
+    assert sender.collector.agents["10.0.0.1"].departed["app"]
+    next_run(sender)
+    assert total(service_row(sender.snapshot(), "app"), "cpuTime") == shown
+    assert sender.collector.limits.memory == sender.collector.agents["10.0.0.1"].memory == memory
+
+
 # --- what happens while the collector is away
 
 

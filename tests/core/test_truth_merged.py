@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from sflow_gmetrics import Collector
+from sflow_gmetrics.agent import Agent
 from sflow_gmetrics.config import parse_config
+from sflow_gmetrics.ledger import KEPT_MEMORY
+from sflow_gmetrics.limits import STREAM_MEMORY, memory_of
 from tests.core.builders import Sender, host, pool_cpu, rate, service, services_of, total
 
 RULES = r"""
@@ -27,18 +30,28 @@ class Units:
         self.sender = Sender(Collector(parse_config(RULES)))
         self.rounds = 0
 
+    def send(self, names: dict[int, str]) -> None:
+        """An interval of these units."""
+        self.rounds += 1
+        self.sender.tick(5)
+        cpu = BEFORE + 100 * self.rounds
+        units = [service(self.rounds, name, index, cpuTime=cpu) for index, name in names.items()]
+        self.sender.send(host(self.rounds), *units)
+
     def run(self, rounds: int, names: dict[int, str]) -> int:
         """So many intervals of these units; what the one service that is shown has done in the end."""
         for _ in range(rounds):
-            self.rounds += 1
-            self.sender.tick(5)
-            cpu = BEFORE + 100 * self.rounds
-            units = [service(self.rounds, name, index, cpuTime=cpu) for index, name in names.items()]
-            self.sender.send(host(self.rounds), *units)
+            self.send(names)
         (only,) = services_of(self.sender.snapshot()).values()
         done = total(only.row, "cpuTime")
         assert done is not None
         return done
+
+
+def _memory(agent: Agent) -> int:
+    """What its sub-agent, its sources and what is kept of those that have gone take."""
+    kept = sum(map(len, agent.departed.values()))
+    return STREAM_MEMORY + sum(map(memory_of, agent.sources.values())) + KEPT_MEMORY * kept
 
 
 def test_the_first_unit_counts_as_it_says_and_the_past_of_those_that_are_heard_later_is_nobodys() -> None:
@@ -75,6 +88,28 @@ def test_the_unit_that_bears_the_name_of_the_service_was_there_first_and_returns
     assert units.run(30, {1: "app-canary.service"}) == BEFORE + 3500
     assert units.run(1, {1: "app-canary.service", 2: "app.service"}) == BEFORE + 3600
     assert units.run(30, {2: "app.service"}) == BEFORE + 6600
+
+
+def test_a_service_of_which_no_unit_is_left_keeps_nothing() -> None:
+    units = Units()
+    units.send({number: f"job{number}@1.service" for number in range(100)})
+    units.send({0: "job0@2.service"})
+    agent = units.sender.collector.agents["10.0.0.1"]
+    assert agent.departed["job0@.service"]
+    units.run(40, {100: "user@1.service"})
+    assert agent.departed == {"user@.service": {}}
+    assert agent.memory == units.sender.collector.limits.memory == _memory(agent)
+
+
+def test_names_that_change_all_the_time_take_no_memory_that_is_not_counted() -> None:
+    units = Units()
+    units.send({})
+    agent = units.sender.collector.agents["10.0.0.1"]
+    for number in range(200):
+        units.run(1, {1: f"job{number}@1.service"})
+        assert len(agent.departed) < 20
+        assert agent.memory == units.sender.collector.limits.memory == _memory(agent)
+    assert any(agent.departed.values())
 
 
 def test_units_under_one_name_are_one_service_whose_total_does_not_fall() -> None:
