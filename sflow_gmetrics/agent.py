@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import add
+
 from .datagram import SAMPLE_TYPES
 from .source import Source
 from .stream import Stream
@@ -25,8 +27,10 @@ class Agent:
         self.pool = ""
         self.first_heard = now
         self.streams: dict[int, Stream] = {}
+        self.streams_before = [0, 0, 0, 0]
+        """The counts of streams that have been forgotten."""
         self.keys: set[bytes] = set()
-        """By which its streams are found."""
+        """By which its streams are found; each ends with the number of the sub-agent."""
         self.conflicts = 0
         """How many datagrams another machine has sent that announces the same address."""
         self.rival = ""
@@ -67,8 +71,7 @@ class Agent:
     def forget_allowances(self) -> None:
         """Send the next sample of every source over the careful path (the bounds have changed)."""
         for stream in self.streams.values():
-            for convoy in list(stream.convoys.values()):
-                convoy.disband()
+            stream.disband()
         for source in self.sources.values():
             source.forget_allowance()
 
@@ -88,12 +91,33 @@ class Agent:
         """The stream that is in this epoch; None where it has begun another since, or is another machine's."""
         return next((one for one in self.streams.values() if one.epoch == epoch and not one.foreign), None)
 
+    def forget_streams(self, before: float) -> list[bytes]:
+        """Drop the sub-agents that have been silent since then and have no sources any more; returns their keys.
+
+        Some agents speak as another one after each restart. Where nobody has been heard, all stay.
+        """
+        silent = {n for n, stream in self.streams.items() if max(stream.last_heard, stream.suspected) <= before}
+        if not silent or self.last_heard <= before:
+            return []
+        in_use = {source.epoch for source in self.sources.values()}
+        gone = {number for number in silent if self.streams[number].epoch not in in_use}
+        for number in gone:
+            self.streams[number].disband()
+            self.streams_before = list(map(add, self.streams_before, self.streams.pop(number).counts))
+        keys = [key for key in self.keys if int.from_bytes(key[-4:]) in gone]
+        self.keys.difference_update(keys)
+        return keys
+
+    @property
+    def stream_counts(self) -> list[int]:
+        """How many datagrams have come, were lost, came late or twice; and how often a stream began anew."""
+        counts = [stream.counts for stream in self.streams.values()]
+        return list(map(sum, zip(self.streams_before, *counts, strict=True)))
+
     @property
     def last_heard(self) -> float:
         """When the newest datagram of the agent came, in seconds since the epoch; one that is a suspect yet counts."""
-        heard = [stream.heard for stream in self.streams.values()]
-        heard += [stream.suspect[2] for stream in self.streams.values() if stream.suspect is not None]
-        return max(heard, default=self.first_heard)
+        return max((stream.last_heard for stream in self.streams.values()), default=self.first_heard)
 
     @property
     def started(self) -> float:

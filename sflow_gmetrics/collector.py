@@ -19,7 +19,7 @@ from .derive import derive_snapshot
 from .errors import DecodeError
 from .layout import Layouts, Shape
 from .ledger import Ledger
-from .limits import STREAM_MEMORY, Limits
+from .limits import Limits
 from .notes import Notes, Taken
 from .pools import AllowList, PoolMap, ServiceMap, kind_of
 from .remote import Remote
@@ -35,7 +35,6 @@ _DATA_SOURCE = struct.Struct("!II").unpack_from
 
 DROPPED = "not_allowed agents sub_agents services sources_per_agent forms memory memory_of_agent fault".split()
 """Why something is passed over; "fault" is one of ours."""
-STREAMS_PER_AGENT = 16
 LONGEST_REST = 600.0
 """A next look at what is gone that is farther away than this comes from a clock that was set back."""
 
@@ -116,13 +115,9 @@ class Collector:
         stream = agent.streams.get(header.sub_agent_id)
         verdict = Verdict.NEW
         if stream is None:
-            if len(agent.streams) >= STREAMS_PER_AGENT:
-                self._drop("sub_agents", header.agent, f"more than {STREAMS_PER_AGENT} sub-agents")
-                return
-            if reason := self.limits.no_memory(agent, STREAM_MEMORY):
+            if reason := self.limits.take_stream(agent):
                 self._drop_full(reason, agent)
                 return
-            self.limits.take_memory(agent, STREAM_MEMORY)
             stream = Stream(header.sequence, header.uptime_ms, now)
             agent.streams[header.sub_agent_id] = stream
         elif self.conflicts.is_foreign(agent, stream, now):
@@ -204,26 +199,25 @@ class Collector:
                         members.append((source, offset, records))
                     offset = end
                     continue
-            self._learn(payload, offset, records, agent, stream, now)
+            self._learn(payload, offset, records, key, agent, stream, now)
             offset = end
         if members and len(members) == n_samples and offset == size and members[0][1] == FIRST_SAMPLE:
             self.convoys.form(members, stream, payload)
 
-    def _learn(self, payload: bytes, offset: int, records: int, agent: Agent, stream: Stream, now: float) -> None:
+    def _learn(
+        self, payload: bytes, offset: int, records: int, key: bytes, agent: Agent, stream: Stream, now: float
+    ) -> None:
         """A sample that is not like its source's last one: read it carefully and learn its shape."""
-        tag, length, sequence, source_id = _SAMPLE(payload, offset)
+        _, length, sequence, _ = _SAMPLE(payload, offset)
         end = offset + 8 + length
         shape = self.careful.shape(payload, offset, records, end, agent)
         if shape is None:
             return
-        compact = source_id >> 24, source_id & 0xFF_FFFF
-        ds_class, ds_index = _DATA_SOURCE(payload, offset + 12) if tag == COUNTERS_EXPANDED else compact
-        key = _KEY(ds_class, ds_index)
         raw = payload[records:end]
         source = agent.sources.get(key)
         known = source is not None
-        if source is not None and source.convoy is not None:
-            source.convoy.disband()
+        if source is not None:
+            source.disband()
         if source is None:
             source = self._new_source(agent, key, shape, now)
             if source is None:
@@ -355,6 +349,9 @@ class Collector:
         for agent in list(self.agents.values()):
             if agent.folded or went_back or agent.oldest <= now - limit:
                 self.forget_sources(agent, now - limit)
+            if len(agent.streams) > 1:
+                for key in self.limits.forget_streams(agent, now - limit):
+                    self._streams.pop(key, None)
             if not agent.sources and agent.last_heard <= now - limit:
                 self.forget_agent(agent, "it has been silent for long")
 
@@ -364,8 +361,7 @@ class Collector:
         many = len(agent.sources)
         for key, source in list(agent.sources.items()):
             if source.expires <= before:
-                if source.convoy is not None:
-                    source.convoy.disband()
+                source.disband()
                 self.ledger.retire(source)
                 self.ledger.depart(source)
                 self.limits.release(source)

@@ -57,6 +57,8 @@ class Conflicts:
             for other in agent.streams.values():
                 other.foreign = True
             stream.foreign = stream.proven = False
+        if stream.foreign:
+            stream.suspected = now
         return stream.foreign
 
     def refuses(self, source: Source, stream: Stream, texts: Mapping[str, str], now: float) -> bool:

@@ -326,16 +326,16 @@ def merge_rows(live: list[Row], everyone: list[Row], departed: Mapping[tuple[str
 
 
 def _agent_stats(agent: Agent, host: Host | None, now: float) -> AgentStats:
-    streams = agent.streams.values()
+    datagrams, lost, reordered, restarts = agent.stream_counts
     return AgentStats(
         agent.address,
         host.name if host is not None else agent.name or agent.address,
         agent.pool,
         tuple(sorted(agent.streams)),
-        sum(stream.datagrams for stream in streams),
-        sum(stream.lost for stream in streams),
-        sum(stream.reordered for stream in streams),
-        sum(stream.restarts for stream in streams),
+        datagrams,
+        lost,
+        reordered,
+        restarts,
         agent.samples_lost,
         dict(agent.resets),
         len(agent.sources),
@@ -343,6 +343,6 @@ def _agent_stats(agent: Agent, host: Host | None, now: float) -> AgentStats:
         _is_up(agent, now),
         agent.first_heard,
         dict(agent.samples),
-        all(stream.agrees for stream in streams),
+        all(stream.agrees for stream in agent.streams.values()),
         agent.conflicts,
     )

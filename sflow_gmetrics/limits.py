@@ -29,6 +29,7 @@ OTHER_SOURCES = 5_000
 """How many interfaces and the like an agent has; services have a limit of their own."""
 AGENT_MEMORY = 128 << 20
 """How much of [sflow] memory one agent can take, in bytes."""
+STREAMS_PER_AGENT = 16
 STREAM_MEMORY = 12_000
 """About how many bytes a sub-agent takes."""
 _SOURCE_MEMORY = 3_000
@@ -141,6 +142,21 @@ class Limits:
         """Count what an agent takes, or gives back."""
         agent.memory += bytes_more
         self.memory += bytes_more
+
+    def take_stream(self, agent: Agent) -> str:
+        """Count one more sub-agent; or which limit forbids it."""
+        full = len(agent.streams) >= STREAMS_PER_AGENT
+        reason = "sub_agents" if full else self.no_memory(agent, STREAM_MEMORY)
+        if not reason:
+            self.take_memory(agent, STREAM_MEMORY)
+        return reason
+
+    def forget_streams(self, agent: Agent, before: float) -> list[bytes]:
+        """Let an agent forget sub-agents (see there), and count them no longer."""
+        many = len(agent.streams)
+        keys = agent.forget_streams(before)
+        self.take_memory(agent, STREAM_MEMORY * (len(agent.streams) - many))
+        return keys
 
     def drop(self, reason: str, form: Form) -> None:
         """Count a service that is met and not shown by its name."""

@@ -137,6 +137,8 @@ def _restore_agent(collector: Collector, state: Any, now: float) -> None:
             (_text(family), _text(name)): _whole(total, -MOST) for family, name, total in kept
         }
     collector.limits.take_memory(agent, KEPT_MEMORY * sum(map(len, agent.departed.values())))
+    datagrams, lost, reordered, restarts = (_whole(one, -MOST) for one in state["streams_before"])
+    agent.streams_before = [datagrams, lost, reordered, restarts]
     epochs: dict[int, int] = {}
     for one in state["streams"]:
         stream = _restore_stream(one[1:], now)

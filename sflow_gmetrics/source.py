@@ -356,6 +356,11 @@ class Source:
         if self.convoy is not None:
             self.convoy.settle()
 
+    def disband(self) -> None:
+        """From here on it goes its own way, and so do those of its convoy."""
+        if self.convoy is not None:
+            self.convoy.disband()
+
     @property
     def expires(self) -> float:
         """When the source is no longer to be shown, in seconds since the epoch."""

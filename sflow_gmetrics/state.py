@@ -37,7 +37,8 @@ _OF_SOURCE = attrgetter(
     *("ds_class ds_index sequence epoch uptime received alive elapsed interval name service kind".split())
 )
 _OF_AGENT = tuple(
-    "address name pool first_heard interval born cpus samples resets samples_lost samples_restarted conflicts".split()
+    "address name pool first_heard interval born cpus samples resets samples_lost samples_restarted conflicts "
+    "streams_before".split()
 )
 
 

@@ -137,6 +137,7 @@ class Stream:
         """The sources that travel together, by the first of them."""
         self.suspect: tuple[int, int, float, bytes] | None = None
         self.suspected = 0.0
+        """When the first of the suspects that go on came; while the stream is `foreign`, its newest datagram."""
         self._undecided = False
         """Whether the suspect is not yet counted: it may be no late one."""
         self.resumed = False
@@ -201,6 +202,16 @@ class Stream:
         )
 
     @property
+    def counts(self) -> tuple[int, int, int, int]:
+        """How many datagrams have come, were lost, came late or twice; and how often it began anew."""
+        return self.datagrams, self.lost, self.reordered, self.restarts
+
+    @property
+    def last_heard(self) -> float:
+        """When its newest datagram came, in seconds since the epoch; one that is a suspect yet counts."""
+        return self.heard if self.suspect is None else max(self.heard, self.suspect[2])
+
+    @property
     def started(self) -> float:
         """When the agent started, in seconds since the epoch."""
         return self.anchor
@@ -255,10 +266,14 @@ class Stream:
         """The agent has started afresh: sequence, uptime and sample sequences begin again."""
         self.proven = self._started_since(uptime_ms, now) or uptime_ms <= LATE_LIMIT_MS
         self.restarts += 1
-        for convoy in list(self.convoys.values()):
-            convoy.disband()
+        self.disband()
         self._former = self.heard - self.uptime_ms / 1000
         self._begin(sequence, uptime_ms, now)
+
+    def disband(self) -> None:
+        """Let none of its sources travel with others any more."""
+        for convoy in list(self.convoys.values()):
+            convoy.disband()
 
     def _disagree(self, lag: float, off: float, uptime: float) -> float:
         """The agent's clock does not run with ours. A step of our clock is forgiven, a drift is not.

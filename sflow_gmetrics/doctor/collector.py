@@ -7,9 +7,8 @@ from collections.abc import Iterable
 
 from exporters.rrd_queue import TROUBLED_VALUES
 
-from ..collector import STREAMS_PER_AGENT
 from ..inputs.udp import OVERHEAD
-from ..limits import AGENT_MEMORY, FOLDED, OTHER_SOURCES
+from ..limits import AGENT_MEMORY, FOLDED, OTHER_SOURCES, STREAMS_PER_AGENT
 from ..pools import OVERFLOW
 from .page import PROBLEM, REMARK, Page, Rules, duration, names, share
 
@@ -30,7 +29,7 @@ _REFUSED = {
     "agents": "Raise [sflow] agents, if they are yours; limit who is heard with [sflow] allow, if not.",
     "memory": "Raise [sflow] memory, if the machine has it, or let fewer agents be heard with [sflow] allow.",
     "memory_of_agent": f"{_THE_AGENT}: what is kept of one may take {AGENT_MEMORY >> 20} MiB.",
-    "sub_agents": f"{_THE_AGENT}: it has more than {STREAMS_PER_AGENT} sub-agents, or their numbers change.",
+    "sub_agents": f"{_THE_AGENT}: it has more than {STREAMS_PER_AGENT} sub-agents, or their numbers change often.",
     "sources_per_agent": f"{_THE_AGENT}: {OTHER_SOURCES} interfaces and the like are kept of one. If they are "
     "services, raise [services] services_per_host.",
     "services": "Exclude or rewrite in [services] names that come in great numbers, or raise '[services] "

@@ -8,6 +8,7 @@ import pytest
 
 from exporters import prometheus
 from sflow_gmetrics import Collector
+from sflow_gmetrics.config import parse_config
 from sflow_gmetrics.datagram import COUNTERS_EXPANDED, Sample
 from tests.core.builders import (
     NO_UUID,
@@ -186,6 +187,25 @@ def test_clones_with_sub_agents_of_their_own_mix_nothing(names: tuple[str, str],
             assert number < 2 or rate(row, what) == pytest.approx(50)
     assert snapshot.agents[0].conflicts >= 15
     assert "two machines" in collector.take_notes()["10.0.0.1", "conflict"][1]
+
+
+def test_who_is_not_taken_stays_so_although_nothing_of_it_has_been_taken_for_long() -> None:
+    collector = Collector(parse_config("[sflow]\nforget_after = 60"))
+    one, other = two(collector)
+    other.sub_agent = 7
+    one.speak()
+    other.speak()
+    for _ in range(30):
+        one.tick(20)
+        other.tick(20)
+        one.speak()
+        other.send(service(9, "theirs.service", 100_009))
+        assert set(services_of(one.snapshot())) == {"nginx.service"}
+    for _ in range(6):
+        one.speak()
+        one.tick(20)
+        one.snapshot()
+    assert list(collector.agents["10.0.0.1"].streams) == [one.sub_agent]
 
 
 def test_an_agent_that_is_started_again_as_another_sub_agent_goes_on() -> None:

@@ -139,6 +139,23 @@ def test_what_members_of_a_merged_service_have_left_is_there_and_takes_as_much_m
     assert sender.collector.limits.memory == sender.collector.agents["10.0.0.1"].memory == memory
 
 
+def test_what_sub_agents_have_counted_that_are_forgotten_is_kept() -> None:
+    sender = Sender(Collector(parse_config("[sflow]\nforget_after = 60")))
+    for sub_agent in range(20):
+        sender.sub_agent = sub_agent
+        for _ in range(3):
+            sender.sequence += 1  # one is lost
+            sender.send(host(sender.sequence))
+            sender.tick(20)
+        sender.snapshot()
+    (before,) = sender.snapshot().agents
+    assert (before.datagrams, before.lost) == (60, 40)
+    assert len(before.sub_agents) < 16
+    next_run(sender)
+    (agent,) = sender.snapshot().agents
+    assert agent == before
+
+
 # --- what happens while the collector is away
 
 

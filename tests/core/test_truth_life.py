@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sflow_gmetrics import Collector
-from sflow_gmetrics.collector import STREAMS_PER_AGENT
 from sflow_gmetrics.config import parse_config
+from sflow_gmetrics.limits import STREAM_MEMORY, STREAMS_PER_AGENT, memory_of
 from tests.core.builders import (
     NOT_KNOWN_64,
     Sender,
@@ -200,6 +200,47 @@ def test_a_flood_of_sub_agents_stays_within_the_limit() -> None:
         sender.send(host(1))
     assert len(sender.collector.agents["10.0.0.1"].streams) == STREAMS_PER_AGENT
     assert sender.snapshot().stats.dropped["sub_agents"] == 100 - STREAMS_PER_AGENT
+
+
+def test_an_agent_that_speaks_as_another_sub_agent_after_each_restart_is_heard_for_ever() -> None:
+    collector = Collector(parse_config("[sflow]\nforget_after = 60"))
+    first, other = Sender(collector), Sender(collector)
+    sent = 0
+    for life in range(STREAMS_PER_AGENT + 5):
+        other.sub_agent = life
+        other.uptime, other.sequence = 1.0, 0
+        for number in range(20):
+            first.tick(20)
+            other.tick(20)
+            first.send(host(20 * life + number + 1))
+            sent += 1
+            if number < 3:
+                other.sequence += number == 2  # one is lost in each life
+                other.send(service(number + 1, "tomcat", 77, cpuTime=1000 * (number + 1)))
+                sent += 1
+                assert "tomcat" in services_of(first.snapshot())
+        (told,) = first.snapshot().agents
+        assert (told.datagrams, told.lost, told.restarts) == (sent, life + 1, 0)
+    agent = collector.agents["10.0.0.1"]
+    assert list(agent.streams) == [first.sub_agent]
+    assert len(agent.keys) == len(collector._streams) == 1
+    assert collector.limits.memory == agent.memory == STREAM_MEMORY + sum(map(memory_of, agent.sources.values()))
+    assert collector.dropped["sub_agents"] == 0
+
+
+def test_a_sub_agent_that_seldom_speaks_is_not_forgotten_before_its_sources() -> None:
+    collector = Collector(parse_config("[sflow]\nforget_after = 60"))
+    often, seldom = Sender(collector), Sender(collector, uptime=500_000.0)
+    seldom.sub_agent += 1
+    for number in range(1, 61):
+        often.tick(20)
+        seldom.tick(20)
+        often.send(host(number))
+        if number % 4 == 1:
+            seldom.send(service(number // 4 + 1, cpuTime=10**9 + 100 * number))
+        often.snapshot()
+    assert pool_service(often.snapshot()).sums()["sflow_pool_service_cpu_seconds_total", ()] == 5600
+    assert collector.agents["10.0.0.1"].samples_restarted == 0
 
 
 def test_a_flood_of_unknown_structures_stays_within_the_limit() -> None:
