@@ -354,6 +354,7 @@ class Collector:
                     self._streams.pop(key, None)
             if not agent.sources and agent.last_heard <= now - limit:
                 self.forget_agent(agent, "it has been silent for long")
+        self.layouts.keep(source.form for agent in self.agents.values() for source in agent.sources.values())
 
     def forget_sources(self, agent: Agent, before: float) -> None:
         """Drop the sources whose time was over before `before`; their pools keep what they did."""

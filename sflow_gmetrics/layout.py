@@ -8,7 +8,7 @@ has and where each stands in a row. A Shape is one way in which a Form comes ove
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -239,6 +239,15 @@ def _uuid(raw: bytes) -> str:
 _TEXT_LOADERS: Mapping[str, Callable[[bytes], str]] = {"uuid": _uuid}
 
 
+def _record_counts(before: Mapping[str, int], forms: Iterable[Form]) -> dict[str, int]:
+    """How many records of each structure have come in samples of these forms, and before."""
+    counts = dict(before)
+    for form in forms:
+        for structure in form.structures:
+            counts[structure.name] = counts.get(structure.name, 0) + form.samples
+    return counts
+
+
 class Layouts:
     """All forms and shapes seen so far. Both are bounded: the network decides what they are."""
 
@@ -251,7 +260,7 @@ class Layouts:
         self.shapes: dict[tuple[Any, ...], Shape] = {}
         self._parts = 0
         self.records: dict[str, int] = {}
-        """How many records of each structure another run of the program has taken."""
+        """How many records of each structure came in forms that are gone, or in another run of the program."""
         self.unknown_records: dict[str, int] = {}
         """How many records of each unknown structure have been passed over, by tag; the last to be met as "other"."""
 
@@ -289,13 +298,19 @@ class Layouts:
             form = self.forms[key] = Form(tuple(structures[tag] for tag in sorted(structures)))
         return form
 
+    def keep(self, used: Iterable[Form]) -> None:
+        """Where there is no room for another form, forget those that are not `used`, with their shapes."""
+        if len(self.forms) < self.FORMS:
+            return
+        forms = set(used)
+        gone = [key for key, form in self.forms.items() if form not in forms]
+        self.records = _record_counts(self.records, [self.forms.pop(key) for key in gone])
+        self.shapes = {key: shape for key, shape in self.shapes.items() if shape.form in forms}
+        self._parts = sum(len(shape.parts) for shape in self.shapes.values())
+
     def record_counts(self) -> dict[str, int]:
         """How many records of each structure have been taken, by the structure's name."""
-        counts = dict(self.records)
-        for form in self.forms.values():
-            for structure in form.structures:
-                counts[structure.name] = counts.get(structure.name, 0) + form.samples
-        return counts
+        return _record_counts(self.records, self.forms.values())
 
     def count_unknown(self, tags: list[int], samples: int) -> None:
         """Records of these unknown structures have come, in so many samples."""

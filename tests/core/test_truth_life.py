@@ -6,6 +6,7 @@ import pytest
 
 from sflow_gmetrics import Collector
 from sflow_gmetrics.config import parse_config
+from sflow_gmetrics.layout import Layouts
 from sflow_gmetrics.limits import STREAM_MEMORY, STREAMS_PER_AGENT, memory_of
 from tests.core.builders import (
     NOT_KNOWN_64,
@@ -254,6 +255,30 @@ def test_a_flood_of_unknown_structures_stays_within_the_limit() -> None:
     assert sum(unknown.values()) == 300
     assert len(unknown) <= 65
     assert unknown["other"] == 300 - 64
+
+
+def test_odd_samples_do_not_take_the_room_for_new_kinds_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Layouts, "FORMS", 8)
+    sender = Sender(Collector())
+    layouts, new = sender.collector.layouts, ("virt_cpu", "host_descr")
+    sender.send(host(1), service(1))
+    parts = ("app_operations", "app_resources", "app_workers")
+    for number in range(1, 7):
+        odd = [part for place, part in enumerate(parts) if number >> place & 1]
+        sender.send(sample(number, 3, 7, odd, {}, 4))
+    assert (len(layouts.forms), sender.collector.dropped["forms"]) == (8, 0)
+    sender.tick(20)
+    sender.send(host(2), service(2), service(1, "new", 8, structures=new))
+    assert sender.collector.dropped["forms"] == 1
+    before = layouts.record_counts()
+    assert "new" not in services_of(sender.snapshot())
+    assert len(layouts.forms) == len(layouts.shapes) == 3, "those of the host, the service and the last of the odd ones"
+    assert layouts.record_counts() == before
+    sender.tick(20)
+    sender.send(host(3), service(3), service(2, "new", 8, structures=new))
+    assert {"nginx.service", "new"} <= services_of(sender.snapshot()).keys()
+    assert sender.collector.dropped["forms"] == 1
+    assert layouts.record_counts()["virt_cpu"] == before["virt_cpu"] + 2
 
 
 def test_an_agent_outside_the_allowed_networks_is_not_heard() -> None:
