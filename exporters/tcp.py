@@ -44,8 +44,8 @@ def listen_tcp(host: str, port: int, what: str, *, only_v6: bool = False, shared
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
         )[0]
         listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise InputError(f"{what}: {host}:{port}: {error.strerror or error}") from None
+    except (OSError, UnicodeError) as error:  # the second for a name that DNS cannot have
+        raise InputError(f"{what}: {host}:{port}: {getattr(error, 'strerror', None) or error}") from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))

@@ -104,7 +104,7 @@ def _check_rrd(rrd: RrdConfig) -> None:
         try:
             split_address(rrd.rrdcached)
         except ConfigError as error:
-            raise ConfigError(f"rrd.rrdcached: {error}, or unix:/PATH") from None
+            raise ConfigError(f"rrd.rrdcached: {error}; a socket is unix:/PATH") from None
     _check_words(rrd.levels, RRD_LEVELS, "rrd.levels")
     for key in ("include", "exclude"):
         for pattern in getattr(rrd, key):
@@ -240,6 +240,11 @@ def split_address(value: str) -> tuple[str, int]:
         host = host[1:-1]
     elif ":" in host:
         raise ConfigError(f"{value!r}: an IPv6 address stands in brackets, as in [::1]:8649")
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        cure = "between its dots are 1 to 63 letters, digits and hyphens"
+        raise ConfigError(f"{value!r}: no host can have this name, {cure}") from None
     return host or "0.0.0.0", int(port)
 
 

@@ -24,7 +24,6 @@ from exporters.web_security import WebSecurity
 
 from .activation import PORTS, passed_sockets
 from .config import OFF, Config, split_address
-from .errors import SflowGmetricsError
 from .inputs.ports import sharing
 from .inputs.udp import OVERHEAD, UdpInput
 from .pools import trusted
@@ -183,7 +182,7 @@ class Ports:
                     opened[place] = one = found or self._open(place, config, shared=bool(leaving))
                     if not found:
                         new.append(one)
-        except SflowGmetricsError:
+        except BaseException:
             Prepared(config, {}, new, security).discard()
             raise
         return Prepared(config, opened, new, security)

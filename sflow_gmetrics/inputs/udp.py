@@ -184,8 +184,8 @@ def _bind(host: str, port: int, receive_buffer: int, only_v6: bool, shared: bool
             host, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
         )[0]
         bound = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise InputError(f"[sflow] listen: {host}:{port}: {error.strerror or error}") from None
+    except (OSError, UnicodeError) as error:  # the second for a name that DNS cannot have
+        raise InputError(f"[sflow] listen: {host}:{port}: {getattr(error, 'strerror', None) or error}") from None
     try:
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" and not only_v6 else 1)

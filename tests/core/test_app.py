@@ -156,6 +156,11 @@ def test_a_port_that_cannot_be_had_leaves_none_open(section: str) -> None:
     assert app.listening is None
 
 
+def test_a_name_that_dns_cannot_have_is_refused() -> None:
+    with pytest.raises(InputError, match=r"\[sflow\] listen: no\.\.such:0: "):
+        UdpInput("no..such", 0, 4096, lambda _payloads: None)
+
+
 def test_nothing_to_hear_is_refused() -> None:
     with pytest.raises(InputError, match=r"\[sflow\] listen"):
         serve(config('["127.0.0.1:0"]', '"off"'))

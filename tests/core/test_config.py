@@ -182,6 +182,23 @@ def test_what_is_huge_is_an_error_too(text: str, said: str) -> None:
         parse_config(text)
 
 
+@pytest.mark.parametrize("host", ["collector..example.net", ".example", "x" * 64])
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("sflow.listen = ['{}']", r"sflow\.listen\[0\]"),
+        ("gmond.listen = '{}'", r"gmond\.listen"),
+        ("web.listen = ['off', '{}']", r"web\.listen\[1\]"),
+        ("gmetad.xml_listen = '{}'", r"gmetad\.xml_listen"),
+        ("[[gmetad.sources]]\nname = 'far'\naddresses = ['{}']", r"gmetad\.sources \('far'\): addresses"),
+        ("rrd.rrdcached = '{}'", r"rrd\.rrdcached"),
+    ],
+)
+def test_a_host_name_that_cannot_be_is_an_error(text: str, key: str, host: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{key}: '{host}:1': no host can have this name, between its dots are"):
+        parse_config(text.format(f"{host}:1"))
+
+
 @pytest.mark.parametrize("address", ["off", ""])
 def test_a_source_cannot_be_off(address: str) -> None:
     with pytest.raises(ConfigError, match=rf"gmetad\.sources \('far'\): addresses: '{address}' is not HOST:PORT"):
@@ -196,6 +213,7 @@ def test_a_source_cannot_be_off(address: str) -> None:
         ("[::1]:0", ("::1", 0)),
         (":9343", ("0.0.0.0", 9343)),
         ("host.example:65535", ("host.example", 65_535)),
+        ("host_1.exämple.:1", ("host_1.exämple.", 1)),
     ],
 )
 def test_addresses(value: str, expected: tuple[str, int]) -> None:

@@ -185,6 +185,18 @@ def test_what_is_refused_leaves_all_as_it_was(caplog: pytest.LogCaptureFixture, 
         assert "is not in use" not in one.page("/")
 
 
+def test_a_fault_leaves_no_new_port_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> socket.socket:
+        raise MemoryError
+
+    text = with_sflow(free_port(socket.SOCK_DGRAM)).replace(f"{HOME}:0", f"{HOME}:{free_port()}", 1)
+    with running() as one:
+        with monkeypatch.context() as patch:
+            patch.setattr("sflow_gmetrics.ports.listen_tcp", fail)
+            assert "a fault in sflow_gmetrics" in one.reload(text)
+        assert one.reload(text) == ""
+
+
 def test_without_a_file_there_is_nothing_to_read() -> None:
     with running() as one:
         one.app._reload._read = None

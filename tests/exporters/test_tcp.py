@@ -269,6 +269,8 @@ def test_a_port_that_cannot_be_had_is_named() -> None:
         listen_tcp("192.0.2.1", 0, "third")
     with pytest.raises(InputError, match=r"fourth: no\.such\.invalid:0: "):
         listen_tcp("no.such.invalid", 0, "fourth")
+    with pytest.raises(InputError, match=r"fifth: no\.\.such:0: "):
+        listen_tcp("no..such", 0, "fifth")
 
 
 def test_ipv6_is_listened_on() -> None:
