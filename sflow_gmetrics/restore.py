@@ -23,7 +23,7 @@ from .limits import STREAM_MEMORY
 from .reconfigure import reconfigure
 from .schema import Role
 from .source import Latest, Source
-from .stream import OVER, Stream, StreamState
+from .stream import Stream, StreamState, later_epochs
 from .xdr import F32
 
 U32, U64, MOST = (1 << 32) - 1, (1 << 64) - 1, 1 << 100
@@ -43,7 +43,7 @@ def restore(config: Config, own: Any, agents: Iterable[Any], now: float) -> Coll
         for one in agents:
             _restore_agent(collector, one, now)
         take_counts(collector, own)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
         raise StateError(f"something in it is not where it should be: {error!r}") from None
     return collector
 
@@ -139,11 +139,10 @@ def _restore_agent(collector: Collector, state: Any, now: float) -> None:
     collector.limits.take_memory(agent, KEPT_MEMORY * sum(map(len, agent.departed.values())))
     datagrams, lost, reordered, restarts = (_whole(one, -MOST) for one in state["streams_before"])
     agent.streams_before = [datagrams, lost, reordered, restarts]
-    epochs: dict[int, int] = {}
+    before = [one[5] for one in state["streams"]] + [one[3] for one in state["sources"]]
+    epochs = later_epochs(map(_whole, before))
     for one in state["streams"]:
-        stream = _restore_stream(one[1:], now)
-        agent.streams[_whole(one[0], 0, U32)] = stream
-        epochs[_whole(one[5])] = stream.epoch
+        agent.streams[_whole(one[0], 0, U32)] = _restore_stream(one[1:], epochs, now)
         collector.limits.take_memory(agent, STREAM_MEMORY)
     for one in state["sources"]:
         source = _restore_source(collector, agent, one, epochs, now)
@@ -160,7 +159,7 @@ def _restore_agent(collector: Collector, state: Any, now: float) -> None:
         collector.limits.hold(source)
 
 
-def _restore_stream(state: list[Any], now: float) -> Stream:
+def _restore_stream(state: list[Any], epochs: dict[int, int], now: float) -> Stream:
     (
         *counts,
         epoch,
@@ -190,7 +189,7 @@ def _restore_stream(state: list[Any], now: float) -> Stream:
             lost,
             reordered,
             restarts,
-            _whole(epoch),
+            epochs[epoch],
             _whole(sequence, 0, U32),
             _whole(uptime_ms, 0, U32),
             _whole(wraps_ms),
@@ -215,7 +214,7 @@ def _restore_source(collector: Collector, agent: Agent, state: Any, epochs: dict
     raw, latched, given, mended, offsets, base, missed, moments, allowed_for = state[12:]
     source = Source(agent, _whole(ds_class, 0, U32), _whole(ds_index, 0, U32))
     source.sequence = _whole(sequence, 0, U32)
-    source.epoch = epochs.get(_whole(epoch), OVER)
+    source.epoch = epochs[epoch]
     source.uptime, source.received, source.interval = _real(uptime), _real(received), _real(interval)
     source.alive = min(_real(alive), now)
     source.name, source.service, source.kind = _text(name), _text(service), _text(kind)

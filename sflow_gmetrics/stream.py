@@ -10,6 +10,7 @@ for the rule that a sequence that jumps back is believed once its successor arri
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from enum import Enum
 from itertools import count
 from math import inf
@@ -41,9 +42,12 @@ _CONTESTED = 90.0
 _SLACK = 5.0
 """By how many seconds a restarted agent's start may seem to lie before the last that was heard of the old one."""
 
-OVER = 0
-"""An epoch that has ended: that of no stream, and earlier than all."""
-_epochs = count(OVER + 1)
+_epochs = count(1)
+
+
+def later_epochs(epochs: Iterable[int]) -> dict[int, int]:
+    """New epochs for those of another run, whose numbers mean nothing here; what was earlier stays earlier."""
+    return {epoch: next(_epochs) for epoch in sorted(set(epochs))}
 
 
 class StreamState(NamedTuple):
@@ -161,8 +165,9 @@ class Stream:
 
     @classmethod
     def restore(cls, state: StreamState) -> Stream:
-        """The stream that said this of itself; its epoch is a new one, for those of another run mean nothing here."""
+        """The stream that said this of itself; its epoch is one of this run."""
         stream = cls(state.sequence, state.uptime_ms, state.lag)
+        stream.epoch = state.epoch
         stream.datagrams, stream.lost, stream.reordered, stream.restarts = state[:4]
         stream.wraps_ms = state.wraps_ms
         stream.uptime = (state.uptime_ms + state.wraps_ms) / 1000

@@ -188,6 +188,46 @@ def test_a_counter_that_passes_its_end_meanwhile_has_wrapped() -> None:
     assert sender.collector.agents["10.0.0.1"].resets["wrap"] == 1
 
 
+@pytest.mark.parametrize("away", [False, True])
+@pytest.mark.parametrize("again", [100_000, 100_001])
+def test_which_of_two_sub_agents_began_later_is_known_after_a_restart(again: int, away: bool) -> None:
+    sender = Sender(Collector())
+    sender.sub_agent = 100_000
+    sender.send(host(1), service(1, cpuTime=0))
+    sender.restart(20)
+    sender.sub_agent = 100_001
+    for number in range(1, 4):
+        sender.tick(20)
+        sender.send(host(number), service(number, cpuTime=5000 + 1000 * number))
+    sender.restart(20)
+    sender.sub_agent = again
+    for number in (1, 2):
+        sender.tick(20)
+        sender.send(host(number))
+    if away:
+        next_run(sender)
+    for number in (1, 2):
+        sender.tick(20)
+        sender.send(host(number + 2), service(number, cpuTime=700 * number))
+    assert pool_cpu(sender.snapshot()) == 6000 + 2000 + 1400
+    assert sender.collector.agents["10.0.0.1"].resets["gap"] == 0
+
+
+def test_a_sub_agent_that_is_older_than_a_life_that_is_over_stays_older() -> None:
+    sender = Sender(Collector())
+    for sub_agent in (1, 2):
+        sender.sub_agent = sub_agent
+        sender.send(service(1, f"service-{sub_agent}", sub_agent))
+    sender.restart(20)
+    for number in (1, 2):
+        sender.tick(20)
+        sender.send(host(number))
+    next_run(sender)
+    agent = sender.collector.agents["10.0.0.1"]
+    of_service = max(source.epoch for source in agent.sources.values() if source is not agent.host)
+    assert agent.streams[1].epoch < of_service < agent.streams[2].epoch
+
+
 def test_an_agent_that_restarts_meanwhile_is_seen_by_its_numbers() -> None:
     sender = Sender(Collector())
     sent(sender, cpuTime=500_000)
