@@ -193,7 +193,7 @@ class Persistence:
             path = self._path(generation, "state.gz")
             try:
                 file = StateFile(path, VERSION)
-                collector = restore(self._config, file.own, file.agents(), now)
+                collector = restore(self._config, file.own, file.agents(), max(now, file.time))
             except StateError as error:
                 self._set_aside(path, error)
                 continue
@@ -259,13 +259,13 @@ class Persistence:
                         collector.kernel_drops = max(collector.kernel_drops, int.from_bytes(payload))
                         continue
                     if start:
-                        sweeper = Sweeper()
+                        sweeper = Sweeper(then)
+                        finish(collector, then)
+                        continue
                     sweeper.sweep(collector, then)
-                    if start or configured:
+                    if configured:
                         reconfigure(collector, self._config)
-                    if start:
-                        collector.resume()
-                    elif not configured:
+                    else:
                         collector.receive(payload, then)
                         count += 1
             except StateError as error:

@@ -71,10 +71,22 @@ def take_counts(collector: Collector, own: Any) -> None:
 
 def finish(collector: Collector, now: float) -> None:
     """All is restored: let the configuration of today be in force, forget what is over, and go on."""
+    for agent in collector.agents.values():
+        _leave_future(agent, now)
     reconfigure(collector, collector.config)
     collector.sweep(now)
     collector.resume()
     collector.take_notes()
+
+
+def _leave_future(agent: Agent, now: float) -> None:
+    """Nothing has been heard later than now: the clock was ahead."""
+    agent.settle()
+    agent.oldest = min(agent.oldest, now)
+    for stream in agent.streams.values():
+        stream.heard = min(stream.heard, now)
+    for source in agent.sources.values():
+        source.alive = min(source.alive, now)
 
 
 # --- checks

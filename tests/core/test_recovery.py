@@ -148,6 +148,22 @@ def test_what_a_leap_of_the_clock_has_spared_is_spared_after_a_crash(site: Site)
     assert site.run.page() == shown
 
 
+def test_a_clock_that_goes_back_after_a_state_costs_nothing_and_keeps_nobody_for_long(site: Site) -> None:
+    site.send(rounds=4)
+    other = Sender(site.run.collector, "10.0.0.2", now=site.sender.now)
+    site.run.take((other.now, other.payload(host(1, "web-2"))))
+    site.run.write()
+    site.send(rounds=3)
+    site.sender.now -= 7200
+    site.send(rounds=2)
+    assert sums(site.run) == {"old": 8000}
+    site.crash()
+    assert sums(site.run) == {"old": 8000}
+    assert len(site.run.collector.agents) == 2
+    site.send(rounds=200)
+    assert [agent.name for agent in site.run.collector.agents.values()] == ["web-1"]
+
+
 def test_a_machine_that_has_taken_an_address_over_has_no_past_after_a_crash_either(site: Site) -> None:
     site.send(rounds=5)
     other = Sender(site.run.collector, now=site.sender.now, uptime=900_000.0)
