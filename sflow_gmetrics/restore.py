@@ -143,6 +143,7 @@ def _restore_agent(collector: Collector, state: Any, now: float) -> None:
     agent.samples.update(_counts(state["samples"], agent.samples))
     agent.resets.update(_counts(state["resets"], agent.resets))
     agent.conflicts = _whole(state["conflicts"])
+    agent.rival, agent.looked = _text(state["rival"]), _real(state["looked"])
     agent.samples_lost, agent.samples_restarted = _whole(state["samples_lost"]), _whole(state["samples_restarted"])
     for service, kept in state["departed"]:
         agent.departed[_text(service)] = {

@@ -38,7 +38,7 @@ _OF_SOURCE = attrgetter(
 )
 _OF_AGENT = tuple(
     "address name pool first_heard interval born cpus samples resets samples_lost samples_restarted conflicts "
-    "streams_before".split()
+    "streams_before rival looked".split()
 )
 
 

@@ -213,6 +213,22 @@ def test_which_of_two_sub_agents_began_later_is_known_after_a_restart(again: int
     assert sender.collector.agents["10.0.0.1"].resets["gap"] == 0
 
 
+@pytest.mark.parametrize("away", [False, True])
+def test_a_machine_is_known_by_its_name_after_a_restart(away: bool) -> None:
+    sender = Sender(Collector())
+    for number, (sub_agent, name) in enumerate(((1, "web-1"), (2, "web-2"), (1, "web-2")), 1):
+        sender.sub_agent = sub_agent
+        sender.tick(20)
+        sender.send(host(number, name))
+    assert sender.collector.agents["10.0.0.1"].conflicts == 1, "the second is another machine, until the first is it"
+    if away:
+        next_run(sender)
+    sender.sub_agent = 2
+    sender.tick(20)
+    sender.send(service(1))
+    assert services_of(sender.snapshot())
+
+
 def test_a_sub_agent_that_is_older_than_a_life_that_is_over_stays_older() -> None:
     sender = Sender(Collector())
     for sub_agent in (1, 2):
