@@ -10,6 +10,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from functools import partial
 from math import inf
 
 from .tcp import WAITING_BYTES, waiting_bytes
@@ -138,7 +139,7 @@ class HttpPort:
 
     `tls()` gives what a new connection is encrypted with, None for nothing; `admits` then says
     whether it may stay. `hung_up(why)` is told of each client that was not waited for any longer:
-    handshake, headers, slow, limit, refused.
+    handshake, headers, slow, limit, refused. After a fault it can serve again.
     """
 
     def __init__(
@@ -175,9 +176,11 @@ class HttpPort:
                 self._group.create_task(self._watch())
                 for listener in self._listeners:
                     self._listeners[listener] = self._group.create_task(self._accept(listener))
+        except asyncio.CancelledError:
+            self.close()
+            raise
         finally:
             self._group = None
-            self.close()
 
     def listen_on(self, listeners: list[socket.socket]) -> None:
         """Listen on these from now on. Who has come to another is answered once more at the most."""
@@ -185,10 +188,11 @@ class HttpPort:
         for listener, task in before.items():
             if listener in self._listeners:
                 self._listeners[listener] = task
-            elif task is not None:
+            elif task is not None and not task.done():
+                task.add_done_callback(partial(self._leave, listener))
                 task.cancel()
             else:
-                listener.close()
+                self._leave(listener)
         for listener, task in self._listeners.items():
             if task is None and self._group is not None:
                 self._listeners[listener] = self._group.create_task(self._accept(listener))
@@ -196,7 +200,13 @@ class HttpPort:
     def close(self) -> None:
         """Listen no longer."""
         for listener in self._listeners:
-            listener.close()
+            self._leave(listener)
+
+    def _leave(self, listener: socket.socket, _accepting: asyncio.Task[None] | None = None) -> None:
+        """Listen no longer here."""
+        listener.close()
+        for client in self._clients.values():
+            client.leaves = client.leaves or client.listener is listener
 
     async def end(self) -> None:
         """Hang up on those who are still there."""
@@ -205,14 +215,6 @@ class HttpPort:
         await asyncio.gather(*self._clients, return_exceptions=True)
 
     async def _accept(self, listener: socket.socket) -> None:
-        try:
-            await self._accept_all(listener)
-        finally:
-            listener.close()
-            for client in self._clients.values():
-                client.leaves = client.leaves or client.listener is listener
-
-    async def _accept_all(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
             while len(self._clients) >= CLIENTS:

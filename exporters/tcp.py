@@ -77,7 +77,7 @@ def _close(client: socket.socket, _task: asyncio.Task[None]) -> None:
 
 
 class XmlPort:
-    """Serves what `render()` gives on a listening socket, until cancelled."""
+    """Serves what `render()` gives on a listening socket, until cancelled; after a fault it can serve again."""
 
     def __init__(
         self,
@@ -119,12 +119,13 @@ class XmlPort:
                 task.add_done_callback(self._clients.pop)
                 task.add_done_callback(lambda task: self._documents.pop(task, None))
                 task.add_done_callback(partial(_close, client))
-        finally:
+        except asyncio.CancelledError:
             self.close()
             clients = list(self._clients)
             for task in clients:
                 task.cancel()
             await asyncio.gather(*clients, return_exceptions=True)
+            raise
 
     def close(self) -> None:
         """Listen no longer."""

@@ -249,6 +249,7 @@ class App:
         listened, listening = self.ports.listening, self.ports.take(prepared)
         self.collector.receive_buffer = self.ports.receive_buffer
         await self._crew.become(self._tasks(), self._threads())
+        self.ports.settle()
         self.outputs.settle()
         if listening != listened:
             listening.log()

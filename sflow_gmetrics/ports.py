@@ -143,6 +143,7 @@ class Ports:
         self._runtime = runtime
         self._opened: dict[Place, Opened] = {}
         self._closed: list[UdpInput] = []
+        self._left: list[XmlPort] = []
         self._notes: dict[str, tuple[int, str]] = {}
         self._trusts = trusted(config.gmetad.trusted_hosts)
         self._security = WebSecurity(config.web.config_file)
@@ -191,9 +192,9 @@ class Ports:
         """From now on the ports are these; `inputs` and `tasks` say what has to run for them, and what no longer."""
         config, before = prepared.config, self._opened
         self._config, self._opened = config, prepared.opened
-        self._closed += [
-            one for place, one in before.items() if place not in self._opened and isinstance(one, UdpInput)
-        ]
+        leaving = [one for place, one in before.items() if place not in self._opened]
+        self._closed += [one for one in leaving if isinstance(one, UdpInput)]
+        self._left = [one for one in leaving if isinstance(one, XmlPort)]
         self._trusts = trusted(config.gmetad.trusted_hosts)
         self._security.become(prepared.security)
         prepared.security.close()
@@ -205,6 +206,12 @@ class Ports:
         tls = self._security.settings.tls is not None
         self.listening = Listening(addresses["sflow"], gmond, addresses["web"], tree, asked, tls)
         return self.listening
+
+    def settle(self) -> None:
+        """What served the ports before has ended; one that rested after a fault has not closed its own."""
+        for one in self._left:
+            one.close()
+        self._left = []
 
     @property
     def inputs(self) -> list[UdpInput]:

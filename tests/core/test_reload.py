@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from exporters.tcp import XmlPort
 from sflow_gmetrics.app import App
 from sflow_gmetrics.config import Config, parse_config
 from sflow_gmetrics.errors import ConfigError, InputError
@@ -195,6 +196,22 @@ def test_a_fault_leaves_no_new_port_open(monkeypatch: pytest.MonkeyPatch) -> Non
             patch.setattr("sflow_gmetrics.ports.listen_tcp", fail)
             assert "a fault in sflow_gmetrics" in one.reload(text)
         assert one.reload(text) == ""
+
+
+def test_a_port_that_is_not_wanted_after_a_fault_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object) -> None:
+        raise MemoryError
+
+    with running() as one:
+        gmond = one.listening.gmond
+        assert gmond is not None
+        assert one.app._loop is not None
+        monkeypatch.setattr(one.app._loop, "sock_accept", fail)
+        assert b"<CLUSTER" in read_all(gmond)
+        left = next(found for found in one.app.ports._opened.values() if isinstance(found, XmlPort))
+        assert one.reload(CONFIG.replace(f'[gmond]\nlisten = "{HOME}:0"', '[gmond]\nlisten = "off"')) == ""
+        assert one.listening.gmond is None
+        assert left.listener.fileno() < 0
 
 
 def test_without_a_file_there_is_nothing_to_read() -> None:

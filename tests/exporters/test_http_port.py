@@ -17,6 +17,7 @@ from exporters.http_port import HttpPort
 from exporters.tcp import listen_tcp
 from exporters.web import make_app
 from exporters.web_door import Door
+from sflow_gmetrics import crew
 
 HOME = "127.0.0.1"
 REQUEST = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -75,12 +76,12 @@ async def serving() -> AsyncIterator[Served]:
     await runner.setup()
     assert runner.server is not None
     served.port = HttpPort(served.listeners, runner.server, hung_up=lambda why: served.hung_up.update([why]) or None)
-    task = asyncio.create_task(served.port.serve())
+    tasks = crew.Crew()
+    await tasks.become([served.port.serve], ())
     try:
         yield served
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await tasks.end_tasks()
         await runner.cleanup()
         await served.port.end()
         assert served.connections == 0
@@ -125,6 +126,28 @@ def test_a_large_page_comes_whole() -> None:
         served.body = BIG
         assert await served.get() == (200, BIG)
         assert await served.get(method="HEAD") == (200, b"")
+
+    run(scenario)
+
+
+def test_a_fault_does_not_end_a_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(served: Served) -> None:
+        pages, faults = HttpPort._pages, 0
+
+        def fail_once(port: HttpPort) -> list[bytes]:
+            nonlocal faults
+            faults += 1
+            if faults == 1:
+                raise MemoryError
+            return pages(port)
+
+        monkeypatch.setattr(HttpPort, "_pages", fail_once)
+        monkeypatch.setattr(http_port, "PULSE", 0.01)
+        monkeypatch.setattr(crew, "PAUSE", 0.0)
+        async with asyncio.timeout(5):
+            while faults < 2:
+                await asyncio.sleep(0.01)
+        assert [await served.get(place=place) for place in (0, 1)] == [(200, b"short\n")] * 2
 
     run(scenario)
 

@@ -13,6 +13,7 @@ import pytest
 
 from exporters import tcp
 from exporters.tcp import XmlPort, listen_tcp
+from sflow_gmetrics import crew
 from sflow_gmetrics.errors import InputError
 
 DOCUMENT = bytes(range(256)) * 40_000
@@ -256,6 +257,30 @@ def test_the_end_of_the_port_is_the_end_of_its_clients() -> None:
                     while data := await loop.sock_recv(client, 1 << 20):
                         got += len(data)
             assert got < len(DOCUMENT)
+
+    asyncio.run(scenario())
+
+
+def test_a_fault_does_not_end_a_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        accept, faults = loop.sock_accept, 0
+
+        async def fail_once(listener: socket.socket) -> tuple[socket.socket, object]:
+            nonlocal faults
+            faults += 1
+            if faults == 1:
+                raise MemoryError
+            return await accept(listener)
+
+        monkeypatch.setattr(loop, "sock_accept", fail_once)
+        monkeypatch.setattr(crew, "PAUSE", 0.0)
+        port, tasks = XmlPort(listen_tcp(HOME, 0, "test"), document), crew.Crew()
+        await tasks.become([port.serve], ())
+        assert await read(port) == DOCUMENT
+        assert faults > 1
+        await tasks.end_tasks()
+        assert port.listener.fileno() < 0
 
     asyncio.run(scenario())
 
