@@ -18,10 +18,8 @@ from .rrd_file import NewFile
 
 TROUBLED_VALUES = 240
 """Values that are kept for a file that the engine refuses."""
-FORGET = 120
-"""Seconds without a value after which a file for which none waits is no longer thought of."""
-FORGET_STEPS = 8
-"""And so many steps at least: a file that lives has a value in each."""
+FORGET = 8
+"""So many steps without a value, which a file that lives has in each, and a file for which none waits is forgotten."""
 
 
 class Update(NamedTuple):
@@ -63,7 +61,7 @@ class RrdQueue:
     def __init__(self, config: RrdConfig) -> None:
         self.step = config.step
         self.write_every = max(config.write_every, config.step)
-        self._forget = max(FORGET, FORGET_STEPS * config.step)
+        self._forget = FORGET * config.step
         self.limit = config.queue
         self.queued = 0
         """Values that wait, or are on their way to the engine."""

@@ -19,7 +19,7 @@ from . import gmond
 from .ganglia import Plan, rows_of, safe_value
 
 _HOLE = "\1"
-FORGET = 120.0
+FORGET = 60.0
 """For how many seconds at least it is remembered what the numbers of a row are, when nobody asks for it."""
 
 

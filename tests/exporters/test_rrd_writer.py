@@ -319,7 +319,7 @@ def test_files_that_are_refused_and_silent_are_no_more_than_values_that_may_wait
         one.add(values([number], number))
         run(one, number, number + 1)
     assert one.stats.queued == 20
-    assert one.stats.files < 20 + rrd_queue.FORGET // STEP + 5
+    assert one.stats.files < 20 + rrd_queue.FORGET + 5
     assert one.stats.refused <= len(one._troubled) <= one.stats.files + LONGEST_TROUBLE // STEP + 5
     engine.refused.clear()
     run(one, 300, 310)
