@@ -219,7 +219,9 @@ def test_a_disk_that_is_full_read_only_or_empty_stops_nothing(tmp_path: Path) ->
             errors, written = (
                 f"sflow_collector_state_{what}" for what in ("write_errors_total", "last_write_timestamp_seconds")
             )
-            wait_for("a full disk", lambda: number(errors) >= 2, 20)
+            wait_for("a full disk", lambda: "No space left on device" in ours.program.said(), 20)
+            before = number(errors)
+            wait_for("one more error", lambda: number(errors) > before, 20)
             assert ours.program.said().count("No space left on device") == 1
 
             remount("size=20m")
