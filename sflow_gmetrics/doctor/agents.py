@@ -228,15 +228,14 @@ def _same_name(page: Page) -> Found:
 @AGENTS.rule("decode_errors", "sflow_collector_decode_errors_total", "sflow_collector_datagrams_total")
 def _decode_errors(page: Page) -> Found:
     counter = "sflow_collector_decode_errors_total"
-    errors = page.losses(_errors, ERROR_SHARE, many=1)
-    for reason in sorted({*errors.still, *errors.past}):
+    for reason, severity in page.losses(_errors, ERROR_SHARE, many=1).each():
         meaning = _REASONS.get(reason, "an agent is broken, or somebody tries what happens")
         yield (
             f"{page.sum(counter, reason=reason):,.0f} datagrams or samples are no good sFlow ({reason})"
             f"{page.lately(counter, reason=reason)}: {meaning}.",
             "The log names the agents. Record some with 'tcpdump -w odd.pcap -U udp port 6343' and look with "
             "'sflow-gmetrics decode odd.pcap'. Keep strangers out with a firewall or [sflow] allow.",
-            PROBLEM if reason in errors.still else REMARK,
+            severity,
         )
 
 

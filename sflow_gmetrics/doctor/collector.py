@@ -252,16 +252,15 @@ def _store_behind(page: Page) -> Found:
 
 @COLLECTOR.rule("store_lost", f"{_REMOTE_WRITE}samples_total")
 def _store_lost(page: Page) -> Found:
-    losses = page.losses(_samples, LOST_SHARE)
-    for store in sorted({*losses.still, *losses.past}):
+    for store, severity in page.losses(_samples, LOST_SHARE).each():
         refused, dropped = (_outcome(page, one)[store] for one in ("failed", "dropped"))
-        past = "" if store in losses.still else f", hardly any in the last {page.between}"
+        past = "" if severity == PROBLEM else f", hardly any in the last {page.between}"
         yield (
             f"{refused + dropped:,.0f} samples for the store {store} are lost{past}: {refused:,.0f} were refused, "
             f"{dropped:,.0f} found no room in the queue.",
             "The log has the store's own words. Refused ones mean a wrong address, no right to write, or series "
             "that it does not take; no room means that it was away for too long.",
-            PROBLEM if store in losses.still else REMARK,
+            severity,
         )
 
 

@@ -144,6 +144,11 @@ class Losses:
         """A problem as long as some are lost."""
         return PROBLEM if self.still else REMARK
 
+    def each(self) -> Iterator[tuple[str, str]]:
+        """Every name, and how severe that is."""
+        for name in sorted(self.still | self.past):
+            yield name, PROBLEM if name in self.still else REMARK
+
 
 def _growth(now: float, then: float) -> float:
     return now - then if now >= then else now
