@@ -40,7 +40,7 @@ _PLACE = 16
 """Where these two stand."""
 CEILINGS = 16
 """Of how many sorts of bounds a layout remembers what they are together."""
-LATEST = 1 << 20
+LATEST = 1 << 18
 """Of how many convoys, the latest, the layouts are kept for others: as many as have so many bytes together."""
 _BELOW = {size: (1 << 8 * size - 1) - 1 for size in (4, 8)}
 """The greatest number below the guard of a counter, by its size in bytes."""

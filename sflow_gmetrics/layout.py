@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -207,17 +208,21 @@ def is_counter(part: Part) -> bool:
     return part[2] is not None and part[2].is_counter
 
 
-_shared: dict[bytes, bytes] = {}
-_SHARED = 100_000
+SHARED = 1024
+"""How many short runs of bytes, those last asked for, are one object for all sources that have them."""
 _SHORT = 512
 """Longer runs of bytes are nothing that others have too."""
 
 
 def share(runs: tuple[bytes, ...]) -> tuple[bytes, ...]:
     """The same runs of bytes, each one object for all sources that have it: less memory to hold and to compare."""
-    if len(_shared) > _SHARED:
-        _shared.clear()
-    return tuple([_shared.setdefault(run, run) if len(run) <= _SHORT else run for run in runs])
+    return tuple([_shared(run) if len(run) <= _SHORT else run for run in runs])
+
+
+@lru_cache(SHARED)
+def _shared(run: bytes) -> bytes:
+    """The run of these bytes that was there first."""
+    return run
 
 
 def clean(raw: bytes) -> str:

@@ -104,12 +104,17 @@ def test_records_are_counted_on_when_shapes_are_learned_anew(monkeypatch: pytest
     assert stats.unknown_records == {"900:1": 39}
 
 
-def test_long_runs_of_bytes_are_not_kept_for_others() -> None:
-    before = sum(map(len, layout._shared))
+def test_equal_runs_of_bytes_are_one_object_and_only_the_last_short_ones_are_kept() -> None:
+    first, again = layout.share((b"virt", bytes(bytearray(b"virt"))))
+    assert first is again
     sender = Sender(Collector())
-    for number in range(20):
-        sender.send(service(1, f"{number}" * 20_000, number))
-    assert sum(map(len, layout._shared)) - before < 20_000
+    for number in range(layout.SHARED + 20):
+        sender.send(service(1, f"s{number}.service", number))
+    kept = layout._shared.cache_info()
+    assert kept.currsize == layout.SHARED
+    long = b"x" * 20_000
+    assert layout.share((long,)) == (long,)
+    assert layout._shared.cache_info() == kept
 
 
 def test_the_convoy_of_a_compact_source_and_that_of_an_expanded_one_that_look_the_same() -> None:
