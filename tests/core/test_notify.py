@@ -135,7 +135,7 @@ def test_a_receive_thread_that_died_silences_the_watchdog(systemd: Systemd, monk
 
     monkeypatch.setattr(App, "receive", fail)
     with running(config()) as (_, listening):
-        systemd.hear_until("WATCHDOG")
+        systemd.hear_until("READY")
         send(listening.sflow[0], b"x")
         while not systemd.hear().get("STATUS", "").startswith("stuck: udp-"):
             pass
