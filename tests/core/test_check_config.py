@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.test_cli import DEPLOY, address, listener, run
+from tests.core.commands import DEPLOY, address, listener, run
 from tests.e2e.servers import serving, wait_for
 
 

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
-import json
 import os
-import pty
 import re
-import select
 import signal
 import socket
-import struct
 import subprocess
-import termios
 import time
-from collections.abc import Callable, Iterator
-from fcntl import ioctl
 from pathlib import Path
-from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -26,69 +17,21 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from exporters.families import EXTRAS
 from exporters.runtime import page_name
 from exporters.runtime_families import RUNTIME
-from sflow_gmetrics.config import parse_config
-from sflow_gmetrics.datagram import decode_datagram
-from sflow_gmetrics.inspect import datagram_json
 from sflow_gmetrics.structures import COUNTER_RECORDS
+from tests.core.commands import SYSTEMD, listener, refusal, run
 from tests.e2e.servers import (
     CONFIG,
     HOME,
     command,
     environment,
-    fetch,
-    free_port,
     read_all,
     running,
     served,
     serving,
     wait_for,
 )
-from tests.recordings import CAPTURES, packets, payloads
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
-SYSTEMD = CAPTURES / "hsflowd-systemd.pcap.gz"
 COMMANDS = ("serve", "decode", "replay", "simulate", "check-config", "metrics")
-
-
-def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    """A command that ends by itself."""
-    return subprocess.run(
-        command(*arguments), capture_output=True, text=True, env=environment(), timeout=30, check=False, **options
-    )
-
-
-def refusal(*arguments: str) -> str:
-    """The one line that a command says when it cannot do what it is told."""
-    result = run(*arguments)
-    assert result.returncode == 1, result
-    assert result.stdout == ""
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("sflow-gmetrics: ")
-    return line
-
-
-@pytest.fixture
-def receiver() -> Iterator[socket.socket]:
-    """A UDP socket with room for a recording."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        bound.bind((HOME, 0))
-        bound.settimeout(5)
-        yield bound
-
-
-def received(bound: socket.socket) -> list[bytes]:
-    """What has come up to now."""
-    bound.setblocking(False)
-    found = []
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            found.append(bound.recv(65_535))
-    return found
-
-
-def address(bound: socket.socket) -> str:
-    return "{}:{}".format(*bound.getsockname())
 
 
 # --- help and refusals
@@ -168,14 +111,6 @@ def test_a_wrong_configuration_is_named(tmp_path: Path, arguments: tuple[str, ..
     assert "did you mean 'listen'?" in line
 
 
-def listener(kind: int) -> socket.socket:
-    bound = socket.socket(socket.AF_INET, kind)
-    bound.bind((HOME, 0))
-    if kind == socket.SOCK_STREAM:
-        bound.listen()
-    return bound
-
-
 @pytest.mark.parametrize(
     ("section", "kind"),
     [("sflow", socket.SOCK_DGRAM), ("gmond", socket.SOCK_STREAM), ("web", socket.SOCK_STREAM)],
@@ -210,121 +145,6 @@ def test_a_full_disk_is_named(arguments: tuple[str, ...]) -> None:
             command(*arguments), stdout=full, stderr=subprocess.PIPE, env=environment(), timeout=30, check=False
         )
     assert (result.returncode, result.stderr) == (1, b"sflow-gmetrics: standard output: No space left on device\n")
-
-
-# --- decode
-
-
-def test_decode_prints_what_the_decoder_read() -> None:
-    result = run("decode", str(SYSTEMD))
-    assert (result.returncode, result.stderr) == (0, "")
-    shown = [json.loads(line) for line in result.stdout.splitlines()]
-    assert shown == [datagram_json(decode_datagram(payload)) for payload in payloads("hsflowd-systemd")]
-
-
-def test_decode_reads_standard_input() -> None:
-    with SYSTEMD.open("rb") as file:
-        from_stdin = run("decode", "-", stdin=file)
-    assert from_stdin.returncode == 0
-    assert from_stdin.stdout == run("decode", str(SYSTEMD)).stdout != ""
-
-
-def test_decode_ends_quietly_when_its_reader_does() -> None:
-    line = f"{' '.join(command('decode', str(SYSTEMD)))} | head -n 1"
-    result = subprocess.run(["bash", "-o", "pipefail", "-c", line], capture_output=True, env=environment(), check=False)
-    assert (result.returncode, result.stderr) == (0, b"")
-    assert json.loads(result.stdout)["agent"]
-
-
-def test_decode_of_a_cut_capture_gives_what_is_whole(tmp_path: Path) -> None:
-    cut = tmp_path / "cut.pcap"
-    cut.write_bytes(gzip.decompress(SYSTEMD.read_bytes())[:20_000])
-    result = run("decode", str(cut))
-    whole = run("decode", str(SYSTEMD)).stdout
-    assert (result.returncode, result.stderr) == (0, "")
-    assert whole.startswith(result.stdout)
-    assert 10 < len(result.stdout.splitlines()) < 147
-
-
-def test_decode_names_a_bad_datagram_and_goes_on(tmp_path: Path) -> None:
-    capture = bytearray(gzip.decompress(SYSTEMD.read_bytes()))
-    first = capture.index(payloads("hsflowd-systemd")[0])
-    capture[first + 3] = 4  # the version
-    damaged = tmp_path / "damaged.pcap"
-    damaged.write_bytes(capture)
-    result = run("decode", str(damaged))
-    assert result.returncode == 1
-    assert len(result.stdout.splitlines()) == 146
-    (line,) = result.stderr.splitlines()
-    assert re.search(r"a datagram of \d+\.\d{6} from \S+: .*version", line)
-
-
-def test_decode_listens_to_the_port_that_it_is_told() -> None:
-    other = run("decode", str(SYSTEMD), "--port", "9999")
-    assert (other.returncode, other.stdout) == (0, "")
-    assert "no datagram to UDP port 9999; --port 0 takes every port" in other.stderr
-    every = run("decode", str(SYSTEMD), "--port", "0").stdout
-    assert len(every.splitlines()) == 147
-
-
-# --- replay and simulate
-
-
-def test_replay_at_full_speed_sends_every_datagram(receiver: socket.socket) -> None:
-    result = run("replay", str(SYSTEMD), "--to", address(receiver), "--speed", "max")
-    assert (result.returncode, result.stdout) == (0, "")
-    assert result.stderr == "147 datagrams sent, 0 refused\n"
-    assert received(receiver) == payloads("hsflowd-systemd")
-
-
-def test_replay_keeps_the_distances_and_ends_at_an_interrupt(receiver: socket.socket, tmp_path: Path) -> None:
-    speed = 20.0
-    recording = packets("hsflowd-systemd")
-    arguments = command("replay", str(SYSTEMD), "--to", address(receiver), "--speed", str(speed), "--loop")
-    with running(arguments, tmp_path / "replay.log", env=environment()) as program:
-        times = []
-        for packet in recording[:20]:
-            assert receiver.recv(65_535) == packet.payload
-            times.append(time.monotonic())
-        program.process.send_signal(signal.SIGINT)
-        assert program.process.wait(5) == 0
-        assert re.fullmatch(r"(19|2\d) datagrams sent, 0 refused\n", program.said())  # 19: just not counted yet
-    wanted = (recording[19].time - recording[0].time) / speed
-    assert wanted - 0.3 < times[-1] - times[0] < wanted + 3
-
-
-def test_replay_goes_on_when_nobody_listens() -> None:
-    result = run("replay", str(SYSTEMD), "--to", f"{HOME}:{free_port(socket.SOCK_DGRAM)}", "--speed", "max")
-    sent, refused = map(int, re.findall(r"\d+", result.stderr))
-    assert result.returncode == 0
-    assert sent + refused == 147
-    assert refused > 0
-
-
-def test_simulate_sends_the_hosts_for_as_long_as_it_is_told(receiver: socket.socket) -> None:
-    begun = time.monotonic()
-    result = run(
-        "simulate", "--to", address(receiver), "--hosts", "3", "--services", "4", "--interval", "1", "--duration", "2.5"
-    )
-    assert 2.5 <= time.monotonic() - begun < 10
-    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
-    datagrams = [decode_datagram(payload) for payload in received(receiver)]
-    names = [
-        record.fields["hostname"]
-        for datagram in datagrams
-        for sample in datagram.samples
-        if sample.ds_class != 2
-        for record in sample.records
-        if record.structure is not None and record.structure.name == "host_descr"
-    ]
-    assert len({datagram.agent for datagram in datagrams}) == 3
-    assert "ssh.service" in names
-    assert 2 <= len(names) / len(set(names)) <= 9, "each service of three hosts two or three times"
-
-
-def test_simulate_tells_the_pools_that_fit() -> None:
-    result = run("simulate", "--pools")
-    assert [pool.name for pool in parse_config(result.stdout).pools] == ["web", "app", "db", "cache"]
 
 
 # --- metrics
@@ -424,92 +244,3 @@ def test_serve_speaks_ipv6(tmp_path: Path) -> None:
         assert b"sflow_collector_build_info" in ours.page()
         run("replay", str(SYSTEMD), "--to", "{}:{}".format(*ours.sflow), "--speed", "max")
         wait_for("a host", lambda: b"web-host-01" in read_all(("::1", ours.gmond[1])))
-
-
-@contextlib.contextmanager
-def taken_ports() -> Iterator[None]:
-    """The demonstration's own ports are in use: by us, or by somebody else already."""
-    with contextlib.ExitStack() as stack:
-        for kind, port in ((socket.SOCK_DGRAM, 6343), (socket.SOCK_STREAM, 8649), (socket.SOCK_STREAM, 9343)):
-            bound = stack.enter_context(socket.socket(socket.AF_INET, kind))
-            with contextlib.suppress(OSError):
-                bound.bind((HOME, port))
-                if kind == socket.SOCK_STREAM:
-                    bound.listen()
-        yield
-
-
-def demo_ports(text: str) -> dict[str, int] | None:
-    """The ports that the demonstration's head names, when it is complete."""
-    patterns = {
-        "web": r"landing page +http://127\.0\.0\.1:(\d+)/\s",
-        "metrics": r"http://127\.0\.0\.1:(\d+)/metrics",
-        "gmond": r"gmond XML +TCP 127\.0\.0\.1:(\d+)\s",
-        "sflow": r"sFlow +UDP 127\.0\.0\.1:(\d+)\s",
-    }
-    found = {name: re.search(pattern, text) for name, pattern in patterns.items()}
-    return {name: int(one[1]) for name, one in found.items() if one} if all(found.values()) else None
-
-
-def test_the_demonstration_shows_data_soon_on_ports_of_its_own(tmp_path: Path) -> None:
-    with taken_ports(), running(command("serve", "--demo"), tmp_path / "log", env=environment()) as program:
-        ports = wait_for("the head", lambda: program.runs() and demo_ports(program.said()))
-        assert not set(ports.values()) & {6343, 8649, 9343}
-        assert ports["web"] == ports["metrics"]
-        url = f"http://{HOME}:{ports['web']}"
-        wait_for(
-            "data", lambda: b'sflow_pool_service_hosts{pool="web",service="nginx.service"' in fetch(f"{url}/metrics")
-        )
-        wait_for("a host in the XML", lambda: b'HOST NAME="web-host-01"' in read_all((HOME, ports["gmond"])))
-        assert b"nginx.service" in fetch(f"{url}/")
-        program.process.send_signal(signal.SIGINT)
-        assert program.process.wait(3) == 0
-        assert "Traceback" not in program.said()
-
-
-class Terminal:
-    """A program under a pseudo-terminal of 100 columns and 50 lines."""
-
-    def __init__(self, arguments: list[str]) -> None:
-        self.master, slave = pty.openpty()
-        ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 100, 0, 0))
-        self.process = subprocess.Popen(
-            ["setsid", "--ctty", *arguments],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env={**environment(), "TERM": "xterm-256color"},
-        )
-        os.close(slave)
-        self.text = ""
-
-    def read(self) -> str:
-        """All that was written up to now."""
-        with contextlib.suppress(OSError):  # EIO: the program has ended
-            while select.select([self.master], [], [], 0)[0] and (data := os.read(self.master, 1 << 16)):
-                self.text += data.decode("utf-8", "replace")
-        return self.text
-
-    def wait_for(self, what: str, condition: Callable[[str], Any], seconds: float = 15) -> Any:
-        return wait_for(what, lambda: condition(self.read()), seconds)
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        os.close(self.master)
-
-
-def test_the_demonstration_draws_a_table_in_a_terminal() -> None:
-    with taken_ports(), contextlib.closing(Terminal(command("serve", "--demo"))) as terminal:
-        terminal.wait_for("the head", demo_ports)
-        terminal.wait_for("a pool", lambda text: "pool web" in text and "nginx.service" in text)
-        assert "CPUs used" in terminal.text
-        drawn = terminal.text.count("Ctrl-C ends")
-        terminal.wait_for("two more drawings", lambda text: text.count("Ctrl-C ends") >= drawn + 2)
-        begun = time.monotonic()
-        os.write(terminal.master, b"\x03")
-        assert wait_for("the end", lambda: terminal.process.poll() is not None, 5)
-        assert terminal.process.returncode == 0
-        assert time.monotonic() - begun < 2
-        assert "Traceback" not in terminal.read()
-        assert terminal.text.rstrip().endswith("\x1b[?25h"), "the cursor is shown again"
