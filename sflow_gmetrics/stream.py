@@ -339,10 +339,12 @@ class Stream:
         self.suspect, self._undecided = None, False
 
     def _goes_on(self, sequence: int, uptime_ms: int) -> bool:
-        """Whether this is what comes after the suspect."""
+        """Whether this is what comes after the suspect: its next, or of an agent that has restarted once more."""
         assert self.suspect is not None
         earlier, earlier_ms, _, _ = self.suspect
-        return 0 < (sequence - earlier) & MASK <= 32 and uptime_ms >= earlier_ms
+        if sequence == earlier:
+            return uptime_ms != earlier_ms and max(uptime_ms, earlier_ms) <= LATE_LIMIT_MS
+        return (sequence - earlier) & MASK <= 32 and uptime_ms >= earlier_ms
 
     def started_after(self, moment: float) -> bool:
         """Whether the agent has started after this time, in seconds since the epoch."""

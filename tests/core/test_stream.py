@@ -141,6 +141,28 @@ def test_a_restart_is_recognised_by_its_second_datagram() -> None:
     assert agent.give(2, 2.0, agent.now + 11) is Verdict.RESTARTED
 
 
+@pytest.mark.parametrize("uptimes", [(0.1, 0.7), (0.7, 0.3)])
+@pytest.mark.parametrize("pause", [1, 40])
+def test_an_agent_that_restarts_twice_after_one_datagram_each_was_never_late(
+    uptimes: tuple[float, float], pause: float
+) -> None:
+    agent = Agent()
+    agent.run(100)
+    first, second = uptimes
+    assert agent.give(1, first, agent.now + 1) is Verdict.SUSPECT
+    assert agent.give(1, first, agent.now + 1) is Verdict.SUSPECT, "a double says nothing"
+    assert agent.give(1, second, agent.now + 1 + pause) is Verdict.RESTARTED
+
+
+def test_one_number_of_two_long_uptimes_is_no_restart() -> None:
+    """Of two machines, say; an agent that has just started has been up for a moment."""
+    agent = Agent()
+    agent.run(10)
+    assert agent.give(1, 40.0, agent.now + 60) is Verdict.SUSPECT
+    assert agent.give(1, 41.0, agent.now + 61) is Verdict.SUSPECT
+    assert agent.stream.restarts == 0
+
+
 def test_a_restart_is_recognised_although_its_first_datagrams_are_lost() -> None:
     agent = Agent(sequence=50_000)
     agent.run(10)

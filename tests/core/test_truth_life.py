@@ -47,6 +47,29 @@ def test_an_agent_that_returns_just_when_it_would_be_forgotten_is_remembered() -
     assert pool_service(sender.snapshot()).sums()["sflow_pool_service_cpu_seconds_total", ()] == 1800 + 2
 
 
+@pytest.mark.parametrize("pauses", [(1.0, 1.0, 1.0), (0.2, 30.0, 0.1)])
+def test_an_agent_that_falls_again_and_again_before_its_second_datagram_has_restarted(
+    pauses: tuple[float, ...],
+) -> None:
+    """Its services run on; what they did meanwhile is theirs, and nothing is taken for a late datagram."""
+    sender = Sender(Collector())
+    for number in range(1, 21):
+        sender.send(host(number), service(number, cpuTime=100 * number))
+        sender.tick(5)
+    for life, pause in enumerate(pauses, 1):
+        sender.restart(after=pause)
+        sender.uptime += life / 100
+        sender.send(host(1), service(1, cpuTime=2000 + 10 * life))
+    sender.tick(5)
+    sender.send(host(2), service(2, cpuTime=2100))
+    (stream,) = sender.collector.agents["10.0.0.1"].streams.values()
+    assert (stream.datagrams, stream.reordered, stream.restarts) == (20 + len(pauses) + 1, 0, len(pauses))
+    snapshot = sender.snapshot()
+    assert total(service_row(snapshot), "cpuTime") == 2100
+    assert pool_service(snapshot).sums()["sflow_pool_service_cpu_seconds_total", ()] == 2100 - 100
+    assert not any(snapshot.stats.resets.values())
+
+
 @pytest.mark.parametrize("interval", [1.0, 5.0, 20.0, 60.0])
 def test_a_service_vanishes_after_three_of_its_own_intervals(interval: float) -> None:
     sender = _regular(interval)
