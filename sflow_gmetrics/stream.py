@@ -339,7 +339,7 @@ class Stream:
         self.suspect, self._undecided = None, False
 
     def _goes_on(self, sequence: int, uptime_ms: int) -> bool:
-        """Whether this is what comes after the suspect: its next, or of an agent that has restarted once more."""
+        """Whether this is what comes after the suspect: a later one, or the first after one more restart."""
         assert self.suspect is not None
         earlier, earlier_ms, _, _ = self.suspect
         if sequence == earlier:

@@ -7,11 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.servers import (
-    HOME,
-    command,
-    environment,
-)
+from tests.e2e.servers import HOME, command, environment
 from tests.recordings import CAPTURES
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -19,17 +19,7 @@ from exporters.runtime import page_name
 from exporters.runtime_families import RUNTIME
 from sflow_gmetrics.structures import COUNTER_RECORDS
 from tests.core.commands import SYSTEMD, listener, refusal, run
-from tests.e2e.servers import (
-    CONFIG,
-    HOME,
-    command,
-    environment,
-    read_all,
-    running,
-    served,
-    serving,
-    wait_for,
-)
+from tests.e2e.servers import CONFIG, HOME, command, environment, read_all, running, served, serving, wait_for
 
 COMMANDS = ("serve", "decode", "replay", "simulate", "check-config", "metrics")
 

@@ -19,13 +19,7 @@ from sflow_gmetrics.config import parse_config
 from sflow_gmetrics.datagram import decode_datagram
 from sflow_gmetrics.inspect import datagram_json
 from tests.core.commands import SYSTEMD, address, run
-from tests.e2e.servers import (
-    HOME,
-    command,
-    environment,
-    free_port,
-    running,
-)
+from tests.e2e.servers import HOME, command, environment, free_port, running
 from tests.recordings import packets, payloads
 
 

@@ -18,15 +18,7 @@ from fcntl import ioctl
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.servers import (
-    HOME,
-    command,
-    environment,
-    fetch,
-    read_all,
-    running,
-    wait_for,
-)
+from tests.e2e.servers import HOME, command, environment, fetch, read_all, running, wait_for
 
 
 @contextlib.contextmanager

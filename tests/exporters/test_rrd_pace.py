@@ -10,7 +10,7 @@ import pytest
 from exporters.rrd_file import NewFile
 from exporters.rrd_writer import BATCH, CREATIONS, RrdWriter
 from sflow_gmetrics.config import RrdConfig
-from tests.exporters.test_rrd_writer import NOWHERE, STEP, FakeEngine, path_of, tick, values
+from tests.exporters.fake_rrd import NOWHERE, STEP, FakeEngine, path_of, tick, values
 
 FILES = 3000
 

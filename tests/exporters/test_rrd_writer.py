@@ -4,111 +4,18 @@ from __future__ import annotations
 
 import itertools
 import tracemalloc
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from exporters import rrd_queue, rrd_writer
-from exporters.rrd_file import EXISTS, NewFile
-from exporters.rrd_writer import LONGEST_TROUBLE, RrdWriter, Stats, Update
-from sflow_gmetrics.config import RrdConfig
+from exporters import rrd_writer
+from exporters.rrd_writer import Stats, Update
 from sflow_gmetrics.errors import EngineError
-
-T = TypeVar("T")
-STEP = 15
-START = 15_000
-KIND = partial(NewFile, step=STEP, heartbeat=8 * STEP, sources=(("sum", "GAUGE"),), archives=("AVERAGE:0.5:1:10",))
-NOWHERE = "/nonexistent/rrd"
-
-
-@dataclass
-class FakeEngine:
-    """Stores as a real one does: what is newer than a file's newest. Not a stand-in for tests of the real ones.
-
-    `away` raises before anything is done, `cut` after so many entries of the next request (-1: does not);
-    `refused` are paths that take nothing.
-    """
-
-    name: str = "fake"
-    away: bool = False
-    cut: int = -1
-    refused: set[str] = field(default_factory=set)
-    files: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
-    starts: dict[str, int] = field(default_factory=dict)
-    calls: list[list[tuple[str, str]]] = field(default_factory=list)
-    closed: bool = False
-
-    def update(self, batch: Sequence[tuple[str, str]]) -> list[str]:
-        self.calls.append(list(batch))
-        return [self._store(path, values) for path, values in self._until_cut(batch)]
-
-    def create(self, files: Sequence[NewFile]) -> list[str]:
-        return [self._make(file) for file in self._until_cut(files)]
-
-    def close(self) -> None:
-        self.closed = True
-
-    def _until_cut(self, entries: Sequence[T]) -> Iterator[T]:
-        if self.away:
-            raise EngineError("fake: not there")
-        cut, self.cut = self.cut, -1
-        for number, entry in enumerate(entries):
-            if number == cut:
-                raise EngineError("fake: cut off")
-            yield entry
-
-    def _make(self, file: NewFile) -> str:
-        if file.path in self.files:
-            return EXISTS
-        if file.path in self.refused:
-            return "No space left on device"
-        self.files[file.path] = []
-        self.starts[file.path] = file.start
-        return ""
-
-    def _store(self, path: str, values: str) -> str:
-        if path in self.refused:
-            return "Read-only file system"
-        if path not in self.files:
-            return f"No such file: {path}"
-        for value in values.split(" "):
-            time, _, number = value.partition(":")
-            newest = self.files[path][-1][0] if self.files[path] else self.starts[path]
-            if int(time) > newest:
-                self.files[path].append((int(time), number))
-        return ""
-
-    def numbers(self, path: str) -> list[str]:
-        return [number for _, number in self.files.get(path, [])]
-
-
-def writer(engine: FakeEngine, **settings: int) -> RrdWriter:
-    chosen = {"step": STEP, "write_every": STEP, "queue": 10_000, **settings}
-    return RrdWriter(RrdConfig(root=NOWHERE, **chosen), engine)  # type: ignore[arg-type]
-
-
-def path_of(number: int) -> str:
-    return f"{NOWHERE}/{number}.rrd"
-
-
-def tick(number: int) -> int:
-    return START + number * STEP
-
-
-def values(files: Iterable[int], number: int) -> list[Update]:
-    return [Update(path_of(file), tick(number), str(number), KIND) for file in files]
-
-
-def run(one: RrdWriter, first: int, last: int) -> None:
-    """Flush every second from the first tick up to the last."""
-    for second in range(tick(first), tick(last)):
-        one.flush(float(second))
+from tests.exporters.fake_rrd import KIND, NOWHERE, START, STEP, FakeEngine, path_of, run, tick, values, writer
 
 
 def test_a_new_file_gets_its_first_value_at_once_and_begins_a_step_before_it() -> None:
@@ -245,56 +152,7 @@ def test_a_value_that_is_not_newer_is_dropped_and_said() -> None:
     assert one.take_notes()["late"][0] == 2
 
 
-@pytest.mark.parametrize("made", [False, True], ids=["when it is made", "when it is written"])
-def test_a_file_that_is_refused_holds_up_nobody_and_heals(made: bool) -> None:
-    engine = FakeEngine()
-    one = writer(engine)
-    if made:
-        one.add(values([1, 2], 0))
-        run(one, 0, 1)
-    engine.refused = {path_of(1)}
-    for number in range(1, 9):
-        one.add(values([1, 2], number))
-        run(one, number, number + 1)
-    ours = [str(number) for number in range(0 if made else 1, 9)]
-    assert engine.numbers(path_of(2)) == ours
-    assert (one.stats.queued, one.stats.refused, one.stats.dropped) == (8, 1, 0)
-    assert 5 <= one.stats.errors <= 8
-    why = "Read-only file system" if made else "No space left on device"
-    assert one.take_notes()["refused"] == (one.stats.errors, f"{path_of(1)}: {why}")
-    engine.refused = set()
-    run(one, 9, 14)
-    assert engine.numbers(path_of(1)) == ours
-    assert (one.stats.queued, one.stats.refused, one.stats.dropped) == (0, 0, 0)
-
-
-def test_a_file_that_is_mended_is_refused_no_more_also_when_nothing_waits_for_it(tmp_path: Path) -> None:
-    path = tmp_path / "1.rrd"
-    path.write_text("no RRD file", "utf-8")
-    one = writer(FakeEngine(), queue=1)
-    one.add([Update(str(path), tick(1), "1", KIND)])
-    one.flush(tick(1))
-    assert one.stats.refused == 1
-    one.add(values([2], 2))  # for which the value of the first has to go
-    path.unlink()
-    run(one, 2, 4)
-    assert (one.stats.refused, one.stats.dropped) == (0, 1)
-
-
-def test_a_file_that_is_refused_keeps_only_its_newest_values() -> None:
-    engine = FakeEngine(refused={path_of(1)})
-    one = writer(engine)
-    most = rrd_queue.TROUBLED_VALUES
-    for number in range(1, most + 101):
-        one.add(values([1], number))
-        one.flush(tick(number))
-    assert (one.stats.queued, one.stats.dropped) == (most, 100)
-    engine.refused = set()
-    run(one, most + 101, most + 106)
-    assert engine.numbers(path_of(1)) == [str(number) for number in range(101, most + 101)]
-
-
-def test_an_hour_of_silence_and_a_file_is_forgotten_but_not_what_waits() -> None:
+def test_a_file_that_is_silent_is_forgotten_but_not_what_waits() -> None:
     engine = FakeEngine()
     one = writer(engine)
     one.add(values(range(5), 1))
@@ -309,23 +167,6 @@ def test_an_hour_of_silence_and_a_file_is_forgotten_but_not_what_waits() -> None
     one.flush(tick(300))
     one.close(tick(300))
     assert [engine.files[path_of(file)][-2:] for file in (0, 4)] == [[(tick(299), "U"), (tick(300), "300")]] * 2
-
-
-def test_files_that_are_refused_and_silent_are_no_more_than_values_that_may_wait() -> None:
-    """Names come and go for ever, and the directory cannot be written."""
-    engine = FakeEngine(refused={path_of(number) for number in range(300)})
-    one = writer(engine, queue=20)
-    for number in range(300):
-        one.add(values([number], number))
-        run(one, number, number + 1)
-    assert one.stats.queued == 20
-    assert one.stats.files < 20 + rrd_queue.FORGET + 5
-    assert one.stats.refused <= len(one._troubled) <= one.stats.files + LONGEST_TROUBLE // STEP + 5
-    engine.refused.clear()
-    run(one, 300, 310)
-    assert (one.stats.stored, one.stats.queued, one.stats.dropped, one.stats.refused) == (20, 0, 280, 0)
-    run(one, 310, 400)
-    assert (one.stats.files, one.stats.refused, len(one._troubled)) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("step", [15, 300])
